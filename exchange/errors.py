@@ -1,0 +1,122 @@
+"""Every way a request can fail: one table, in precedence order.
+
+Pure: no Django, no I/O. `Problem` is the one exception that crosses a public interface; it becomes an
+RFC 9457 problem document. Where two refusals apply, the one that stands higher in `CODES` is given.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One stable code: `status` is HTTP's; the titles are for people."""
+
+    code: str
+    status: int
+    en: str
+    zh: str
+
+
+_TABLE = (
+    # Who is asking
+    ("token_missing", 401, "An access token is required", "需要访问令牌"),
+    ("token_invalid", 401, "The access token is not valid", "访问令牌无效"),
+    ("token_expired", 401, "The access token has expired", "访问令牌已过期"),
+    ("client_invalid", 401, "The client could not be authenticated", "客户端身份验证失败"),
+    ("not_allowed", 403, "Your party has no right to this", "无权进行此操作"),
+    ("not_found", 404, "There is no such thing, or you have no right to it", "对象不存在或无权访问"),
+    ("method_not_allowed", 405, "This method is not offered here", "不支持该方法"),
+    ("not_acceptable", 406, "No format you accept is offered", "不支持所要求的格式"),
+    ("media_type_unsupported", 415, "The body is in no format offered here", "不支持的请求格式"),
+    ("too_many_requests", 429, "Too many requests", "请求过于频繁"),
+    # What the request looks like
+    ("body_malformed", 400, "The body could not be read", "请求内容无法解析"),
+    ("body_too_large", 413, "The body is too large", "请求内容过大"),
+    ("field_invalid", 400, "A field is missing or wrong", "字段缺失或有误"),
+    ("idempotency_key_missing", 400, "An Idempotency-Key header is required", "缺少 Idempotency-Key 头"),
+    ("idempotency_key_reused", 409, "This Idempotency-Key was used with another body", "该 Idempotency-Key 已用于其他请求"),
+    ("query_in_progress", 409, "The same query is being answered", "同一查询正在处理"),
+    # What the query says
+    ("sql_malformed", 400, "The SQL could not be parsed", "SQL 无法解析"),
+    ("sql_several_statements", 400, "One statement at a time", "一次只能提交一条语句"),
+    ("sql_unsupported", 400, "The query uses something that is not offered", "查询使用了不支持的语法"),
+    ("function_unknown", 400, "The query calls a function that is not offered", "查询调用了不支持的函数"),
+    ("column_unknown", 400, "The query names a column the product does not have", "查询引用了产品没有的列"),
+    ("column_not_dimension", 403, "The column is not a dimension of the product", "该列不是产品的维度"),
+    ("column_not_measure", 403, "The column cannot be aggregated like that", "该列不能作此聚合"),
+    ("filter_not_allowed", 403, "The product does not allow this filter", "产品不允许此筛选条件"),
+    ("value_invalid", 400, "A value does not fit its column", "取值与列类型不符"),
+    ("query_too_large", 400, "The query is too large", "查询过大"),
+    # Whether it may be asked: the chain, from the top
+    ("resource_not_in_force", 403, "The resource is not in service", "数据资源未在服务"),
+    ("authorization_not_in_force", 403, "The authorization is not in force", "授权未生效或已终止"),
+    ("authorization_does_not_cover", 403, "The authorization does not cover this", "授权范围不包含此项"),
+    ("product_not_listed", 403, "The product is not listed", "产品未上架"),
+    ("product_not_queryable", 403, "The product is not queried here", "该产品不支持查询"),
+    ("licence_missing", 403, "Your party has no licence for this product", "没有该产品的许可"),
+    ("licence_not_in_force", 403, "The licence is not in force", "许可未生效或已失效"),
+    ("purpose_not_allowed", 403, "The licence does not name this purpose", "许可未包含该用途"),
+    ("profile_too_weak", 403, "The holder's policy asks for a stricter profile", "数据持有方要求更严格的隐私级别"),
+    ("snapshot_missing", 409, "The resource has no snapshot in service", "数据资源没有可用快照"),
+    ("quota_exhausted", 403, "The licence's quota is used up", "许可配额已用完"),
+    ("population_exhausted", 403, "The population's queries are used up", "该群体的查询次数已用完"),
+    ("credit_exhausted", 402, "The account's balance does not cover this", "账户余额不足"),
+    # What the node says
+    ("node_refused", 403, "The data domain refused the order", "数据域拒绝了该指令"),
+    ("policy_refused", 403, "The data holder's policy does not allow this", "数据持有方的策略不允许此项"),
+    ("plan_blocked", 403, "This query is blocked on this snapshot", "该查询已在此快照上被阻止"),
+    ("snapshot_gone", 409, "The data domain no longer has this snapshot", "数据域已无此快照"),
+    ("snapshot_unreadable", 502, "The data domain cannot read its snapshot", "数据域无法读取快照"),
+    ("query_failed", 502, "The query did not finish in its time", "查询未在规定时间内完成"),
+    ("engine_failed", 502, "The data domain could not run the query", "数据域无法执行查询"),
+    ("node_unreachable", 503, "The data domain cannot be reached; the query will be settled later",
+     "无法连接数据域，查询将稍后结算"),
+    ("node_untrusted", 502, "The data domain's answer could not be trusted", "数据域的应答不可信"),
+    # Us
+    ("internal", 500, "Something went wrong here", "系统内部错误"),
+)
+
+CODES: dict[str, Code] = {row[0]: Code(*row) for row in _TABLE}
+_RANK = {code: rank for rank, code in enumerate(CODES)}
+
+
+class Problem(Exception):
+    """A request that fails with a stable `code` of `CODES`.
+
+    `detail` says what was wrong with this one, `hint` what would be allowed; neither ever carries data,
+    engine text or a stack. `extra` are further members of the problem document.
+    """
+
+    def __init__(self, code: str, detail: str = "", hint: str = "", **extra: Any) -> None:
+        if code not in CODES:
+            raise ValueError(f"unknown problem code {code!r}")
+        super().__init__(code, detail)
+        self.code = code
+        self.detail = detail
+        self.hint = hint
+        self.extra = extra
+
+    @property
+    def status(self) -> int:
+        return CODES[self.code].status
+
+    def document(self, language: str = "en") -> dict[str, Any]:
+        """The problem document (RFC 9457), in `en` or `zh`."""
+        row = CODES[self.code]
+        body: dict[str, Any] = {
+            "type": f"urn:sluice:problem:{self.code}",
+            "title": row.zh if language.startswith("zh") else row.en,
+            "status": row.status,
+            "code": self.code,
+        }
+        if self.detail:
+            body["detail"] = self.detail
+        if self.hint:
+            body["hint"] = self.hint
+        return body | self.extra
+
+
+def first(codes: "list[str] | tuple[str, ...]") -> str:
+    """Of several codes the one that takes precedence."""
+    return min(codes, key=_RANK.__getitem__)

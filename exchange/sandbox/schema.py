@@ -1,0 +1,203 @@
+"""What a snapshot's columns are: declared by the holder, checked at intake, public to buyers.
+
+Pure: no Django, no I/O. A `Schema` is what the holder declares; a `Manifest` is a schema with the figures
+intake may publish about one snapshot of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Any
+
+
+class Kind(StrEnum):
+    STRING = "string"
+    INTEGER = "integer"
+    DECIMAL = "decimal"  # stored as an integer of 10**-scale units
+    BOOLEAN = "boolean"
+    DATE = "date"
+
+
+class Role(StrEnum):
+    DIMENSION = "dimension"  # grouped and filtered by; has a domain
+    MEASURE = "measure"      # summed and averaged; has bounds low..high
+    ENTITY = "entity"        # the protected unit; never shown, only counted
+
+
+Value = str | int | bool | None
+"""A dimension's value as JSON carries it: dates are ISO strings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One declared column.
+
+    `domain` (dimensions): the public list of values, in display order, without null; empty means that intake
+    collects it from the data, which only `open` resources may do. `low` and `high` (measures): bounds in the
+    column's own units × 10**scale, both inclusive; what lies outside is clamped at intake.
+    """
+
+    name: str
+    kind: Kind
+    role: Role
+    domain: tuple[Value, ...] = ()
+    low: int = 0
+    high: int = 0
+    scale: int = 0
+    label_zh: str = ""
+    label_en: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name, "kind": self.kind.value, "role": self.role.value, "domain": list(self.domain),
+            "low": self.low, "high": self.high, "scale": self.scale,
+            "label_zh": self.label_zh, "label_en": self.label_en,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The columns of a resource; `row_key` names source columns that tell an entity's rows apart.
+
+    Raises SchemaError on construction where the declaration is not sound.
+    """
+
+    columns: tuple[Column, ...]
+    row_key: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for problem in _problems(self):
+            raise SchemaError(problem)
+
+    @property
+    def entity(self) -> Column | None:
+        return next((column for column in self.columns if column.role is Role.ENTITY), None)
+
+    def get(self, name: str) -> Column | None:
+        return next((column for column in self.columns if column.name == name), None)
+
+    def only(self, names: "frozenset[str] | set[str]") -> "Schema":
+        """The schema of a product that shows only `names`."""
+        return Schema(tuple(column for column in self.columns if column.name in names), self.row_key)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"columns": [column.to_json() for column in self.columns], "row_key": list(self.row_key)}
+
+
+class SchemaError(ValueError):
+    """A declaration that is not sound; the text names the column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What is public about one snapshot: schema with domains filled in, and counts.
+
+    `rows` and `entities` are given for `open` and `guarded` populations only (0 otherwise); `most_rows` is
+    the largest number of rows of one entity and stays in the node (0 in what the node publishes).
+    """
+
+    resource: str
+    snapshot: str
+    schema: Schema
+    rows: int
+    entities: int = 0
+    most_rows: int = 0
+    taken_at: str = ""  # RFC 3339, UTC
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "v": 1, "resource": self.resource, "snapshot": self.snapshot, "schema": self.schema.to_json(),
+            "rows": self.rows, "entities": self.entities, "most_rows": self.most_rows, "taken_at": self.taken_at,
+        }  # fmt: skip
+
+
+def column_from_json(value: Mapping[str, Any]) -> Column:
+    """Raises SchemaError where `value` is no column."""
+    try:
+        return Column(
+            name=str(value["name"]),
+            kind=Kind(value["kind"]),
+            role=Role(value["role"]),
+            domain=tuple(value.get("domain", ())),
+            low=int(value.get("low", 0)),
+            high=int(value.get("high", 0)),
+            scale=int(value.get("scale", 0)),
+            label_zh=str(value.get("label_zh", "")),
+            label_en=str(value.get("label_en", "")),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SchemaError(f"column {value!r}: {error}") from error
+
+
+def schema_from_json(value: Mapping[str, Any]) -> Schema:
+    """Raises SchemaError where `value` is no sound schema."""
+    columns = value.get("columns")
+    if not isinstance(columns, list | tuple):
+        raise SchemaError("columns: a list is required")
+    return Schema(tuple(column_from_json(column) for column in columns), tuple(value.get("row_key", ())))
+
+
+def manifest_from_json(value: Mapping[str, Any]) -> Manifest:
+    """Raises SchemaError where `value` is no manifest."""
+    try:
+        return Manifest(
+            resource=str(value["resource"]),
+            snapshot=str(value["snapshot"]),
+            schema=schema_from_json(value["schema"]),
+            rows=int(value["rows"]),
+            entities=int(value.get("entities", 0)),
+            most_rows=int(value.get("most_rows", 0)),
+            taken_at=str(value.get("taken_at", "")),
+        )
+    except (KeyError, TypeError) as error:
+        raise SchemaError(f"manifest: {error}") from error
+
+
+def fits(kind: Kind, value: object) -> bool:
+    """Whether `value` is a JSON value of `kind`."""
+    match kind:
+        case Kind.STRING:
+            return isinstance(value, str)
+        case Kind.INTEGER | Kind.DECIMAL:
+            return isinstance(value, int) and not isinstance(value, bool)
+        case Kind.BOOLEAN:
+            return isinstance(value, bool)
+        case Kind.DATE:
+            return isinstance(value, str) and _is_date(value)
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _problems(schema: Schema) -> list[str]:
+    """Every fault of a declaration, in order. Unknown means refuse: no bounds, no measure."""
+    found = []
+    names = [column.name for column in schema.columns]
+    if len(set(names)) != len(names):
+        found.append("column names repeat")
+    if sum(column.role is Role.ENTITY for column in schema.columns) > 1:
+        found.append("one entity column at most")
+    for column in schema.columns:
+        if not (column.name.isidentifier() and column.name.isascii() and column.name == column.name.lower()):
+            found.append(f"{column.name!r}: a name is lower-case letters, digits and underscores")
+        if len(column.name) > 63:
+            found.append(f"{column.name[:20]}…: a name has at most 63 characters")
+        if column.role is Role.MEASURE:
+            if column.kind not in (Kind.INTEGER, Kind.DECIMAL):
+                found.append(f"{column.name}: a measure is an integer or a decimal")
+            if column.low >= column.high:
+                found.append(f"{column.name}: a measure needs bounds, low < high")
+        if not 0 <= column.scale <= 12 or (column.scale and column.kind is not Kind.DECIMAL):
+            found.append(f"{column.name}: scale is 0 to 12, and for decimals only")
+        if column.role is Role.DIMENSION and column.kind is Kind.DECIMAL:
+            found.append(f"{column.name}: a dimension is not a decimal")
+        if len(set(column.domain)) != len(column.domain):
+            found.append(f"{column.name}: a domain's values repeat")
+        if not all(fits(column.kind, value) for value in column.domain):
+            found.append(f"{column.name}: a domain's values are of the column's kind")
+    return found
