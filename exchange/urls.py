@@ -1,0 +1,22 @@
+"""Every URL of the exchange, on one page."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from exchange.parties.tokens import TokenView
+from exchange.portal.views import front, health
+
+urlpatterns = [
+    path("", front, name="front"),
+    path("health", health, name="health"),
+    path("admin/", admin.site.urls),
+    path("oauth/token", TokenView.as_view(), name="token"),
+    path("v1/", include("settlement.urls")),
+    path("v1/", include("catalog.urls")),
+    path("openapi.json", SpectacularAPIView.as_view(), name="schema"),
+    path("docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="api-docs"),
+    path("", include("exchange.audit.urls")),
+]
+handler404 = "exchange.api.problems.not_found"
+handler500 = "exchange.api.problems.internal"
