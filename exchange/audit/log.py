@@ -1,0 +1,66 @@
+"""Appending to the log: a record, its salted body, and its turn with the sequencer."""
+
+import base64
+import hashlib
+import os
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.transaction import TransactionManagementError
+from django.utils import timezone
+
+from exchange.audit.models import Record, RecordBody, Unsequenced
+from exchange.audit.rows import insert
+from exchange.crypto.canonical import canonical
+
+SALT_BYTES = 32
+_KIND = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
+
+
+def append(kind: str, body: dict[str, Any], *, licence: str | None = None, seq: int | None = None) -> Record:
+    """Record that something of `kind` (`order.refused`) happened, in the transaction in which it happens.
+
+    `body` is what happened, JSON without floats; it stays private. `kind`, the time and, where the record
+    belongs to a licence, its pseudonym and the number (1, 2, …) within it are public.
+    Raises TransactionManagementError outside a transaction, ValueError for a kind, number or body that the
+    log cannot hold, IntegrityError where the licence has that number already.
+    """
+    if not transaction.get_connection().in_atomic_block:
+        raise TransactionManagementError("a record is appended in the transaction of the change it records")
+    if len(kind) > 64 or not _KIND.fullmatch(kind):
+        raise ValueError(f"{kind!r} is no kind of record")
+    if (licence is None) != (seq is None) or (seq is not None and seq < 1):
+        raise ValueError("a licence numbers its records from 1, other records have no number")
+    if licence is not None and not 0 < len(licence) <= 64:
+        raise ValueError("a licence's pseudonym has 1 to 64 characters")
+    text, salt, now = canonical(body), os.urandom(SALT_BYTES), _now()
+    entry = _entry(kind, now, licence, seq, salt + text).decode()
+    record = Record(kind=kind, time=now, licence=licence, seq=seq, entry=entry)
+    content = RecordBody(record=record, body=text.decode(), salt=salt)
+    insert(record)
+    insert(content)
+    insert(Unsequenced(record=record))
+    return record
+
+
+def entry_of(record: Record) -> bytes:
+    """The record's leaf entry: public bytes that commit to its body."""
+    return record.entry.encode()
+
+
+def _entry(kind: str, now: datetime, licence: str | None, seq: int | None, salted: bytes) -> bytes:
+    return canonical({
+        "v": 1,
+        "time": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z",
+        "kind": kind,
+        "licence": licence,
+        "seq": seq,
+        "commitment": base64.b64encode(hashlib.sha256(salted).digest()).decode(),
+    })  # fmt: skip
+
+
+def _now() -> datetime:
+    now = timezone.now()
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
