@@ -27,6 +27,9 @@ class Config:
     order_seconds: int            # how long a node may take up an order
     sequence_seconds: float       # how often the worker integrates the log
     document_bytes: int           # the largest document
+    listen: tuple[str, int]       # where `manage.py serve` listens: host, port
+    web_workers: int              # processes of the web server
+    web_threads: int              # threads in each; a query holds one until its node answers
 
 
 def text(name: str, default: str) -> str:
@@ -51,6 +54,14 @@ def number(name: str, default: float, least: float, most: float) -> float:
     if not least <= found <= most:
         raise Misconfigured(f"{name}={value}: a number from {least} to {most}")
     return found
+
+
+def address(name: str, default: str) -> tuple[str, int]:
+    value = text(name, default)
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise Misconfigured(f"{name}={value!r}: host:port, such as {default}")
+    return host.strip("[]"), int(port)
 
 
 def var_folder(base: Path) -> Path:
@@ -122,4 +133,7 @@ def load(var: Path) -> Config:
         order_seconds=int(number("SLUICE_ORDER_SECONDS", 60, 5, 3600)),
         sequence_seconds=number("SLUICE_SEQUENCE_SECONDS", 0.5, 0.05, 60),
         document_bytes=int(number("SLUICE_DOCUMENT_MB", 20, 1, 1000) * 1_000_000),
+        listen=address("SLUICE_LISTEN", "127.0.0.1:8000"),
+        web_workers=int(number("SLUICE_WEB_WORKERS", 2, 1, 64)),
+        web_threads=int(number("SLUICE_WEB_THREADS", 16, 1, 256)),
     )

@@ -25,3 +25,8 @@ class Rate:
                 del self._buckets[next(iter(self._buckets))]
             self._buckets[key] = (left - 1 if left >= 1 else left, now)
             return left >= 1
+
+    def forget(self) -> None:
+        """Start again with full buckets."""
+        with self._lock:
+            self._buckets.clear()
