@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from exchange.parties.tokens import TokenView
+from exchange.api.tokens import TokenView
 from exchange.portal.views import front, health
 
 urlpatterns = [

@@ -172,3 +172,17 @@ class Mail(models.Model):
 
     def __str__(self) -> str:
         return f"{self.to}: {self.subject}"
+
+
+class Tally(models.Model):
+    """How many unknown callers came in a day, by kind."""
+
+    day = models.DateField()
+    kind = models.CharField(max_length=40)
+    number = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["day", "kind"], name="tally_once")]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.kind}: {self.number}"

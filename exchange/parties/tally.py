@@ -8,23 +8,13 @@ import threading
 import time
 from collections import Counter
 
-from django.db import models, transaction
+from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
+from exchange.parties.models import Tally
+
 WRITE_EVERY_SECONDS = 1.0
-
-
-class Tally(models.Model):
-    day = models.DateField()
-    kind = models.CharField(max_length=40)
-    number = models.PositiveBigIntegerField(default=0)
-
-    class Meta:
-        app_label = "parties"
-        constraints = [models.UniqueConstraint(fields=["day", "kind"], name="tally_once")]
-
-    def __str__(self) -> str:
-        return f"{self.day} {self.kind}: {self.number}"
 
 
 _lock = threading.Lock()
@@ -50,4 +40,4 @@ def _write(batch: dict[str, int]) -> None:
     with transaction.atomic():
         for kind, number in batch.items():
             row, _ = Tally.objects.get_or_create(day=day, kind=kind)
-            Tally.objects.filter(pk=row.pk).update(number=models.F("number") + number)
+            Tally.objects.filter(pk=row.pk).update(number=F("number") + number)

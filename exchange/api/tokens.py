@@ -97,7 +97,7 @@ class TokenView(BaseTokenView):
 class ClientAuthenticationScheme(OpenApiAuthenticationExtension):
     """How the OpenAPI document names it."""
 
-    target_class = "exchange.parties.tokens.ClientAuthentication"
+    target_class = "exchange.api.tokens.ClientAuthentication"
     name = "clientCredentials"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:

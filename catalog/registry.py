@@ -1,0 +1,92 @@
+"""Changing the catalog: `check_` decides, `do_` writes, and every change is a record in the log.
+
+Each `do_` runs in a transaction of its own unless the caller holds one.
+"""
+
+from typing import Any
+
+from django.db import models, transaction
+
+from catalog.covers import covers
+from catalog.facts import grant_of, item_of
+from catalog.models import Authorization, Product, Resource
+from exchange.audit import log
+from exchange.errors import Problem
+from exchange.money import BASIS_POINTS
+
+# From which states each transition may start.
+TRANSITIONS: dict[type[models.Model], dict[str, frozenset[str]]] = {
+    Resource: {
+        "registered": frozenset({"draft", "suspended"}),
+        "suspended": frozenset({"registered"}),
+        "cancelled": frozenset({"draft", "registered", "suspended"}),
+    },
+    Authorization: {
+        "in_force": frozenset({"draft", "suspended"}),
+        "suspended": frozenset({"in_force"}),
+        "ended": frozenset({"in_force", "suspended"}),
+    },
+    Product: {
+        "listed": frozenset({"draft", "suspended"}),
+        "suspended": frozenset({"listed"}),
+        "delisted": frozenset({"draft", "listed", "suspended"}),
+    },
+}
+
+
+def do_transition(thing: Resource | Authorization | Product, to: str, actor: str, reason: str = "") -> None:
+    """Move `thing` to state `to` and log it. Raises Problem field_invalid where it may not go there.
+
+    The row is locked first, so of two people at once one is told that the state has changed.
+    """
+    with transaction.atomic():
+        current = type(thing).objects.select_for_update(of=("self",)).get(pk=thing.pk)
+        if current.state not in TRANSITIONS[type(thing)].get(to, frozenset()):
+            raise Problem("field_invalid", f"{current.code}: from {current.state} to {to} is no step")
+        if isinstance(current, Product) and to == "listed":
+            check_listing(current)
+        type(thing).objects.filter(pk=thing.pk).update(state=to)
+        log.append(f"{thing._meta.model_name}.{to}", _body(current, actor, state=to, reason=reason))
+    thing.state = to
+
+
+def check_listing(product: Product) -> None:
+    """Raises Problem unless the product has a valid parent and asks no less than the holder's policy."""
+    from django.utils import timezone
+
+    grant = grant_of(product.authorization)
+    item = item_of(product.resource)
+    reason = covers(grant, item, next(iter(grant.purposes), ""), str(product.merchant_id), timezone.localdate())
+    if reason is not None:
+        raise Problem("authorization_does_not_cover", str(reason))
+    if sum(shares(product).values()) != BASIS_POINTS or min(shares(product).values()) < 0:
+        raise Problem("field_invalid", "merchant_share: the shares add up to more than the whole")
+
+
+def shares(product: Product) -> dict[str, int]:
+    """Who gets what of a product's revenue, in basis points; what nobody else gets is the operator's."""
+    authorization = product.authorization
+    given = {
+        "holder": authorization.holder_share,
+        "merchant": product.merchant_share,
+        "platform": authorization.platform_share,
+    }
+    return {"holder": given["holder"], "operator": BASIS_POINTS - sum(given.values())} | given
+
+
+def do_create(thing: Resource | Authorization | Product, actor: str) -> None:
+    """Save a new object and log it."""
+    with transaction.atomic():
+        thing.save(force_insert=True)
+        log.append(f"{thing._meta.model_name}.created", _body(thing, actor))
+
+
+def do_change(thing: Resource | Authorization | Product, actor: str, fields: list[str]) -> None:
+    """Save changed fields and log which."""
+    with transaction.atomic():
+        thing.save(update_fields=fields)
+        log.append(f"{thing._meta.model_name}.changed", _body(thing, actor, fields=sorted(fields)))
+
+
+def _body(thing: Resource | Authorization | Product, actor: str, **more: Any) -> dict[str, Any]:
+    return {"v": 1, "id": str(thing.pk), "code": thing.code, "actor": actor} | more

@@ -1,0 +1,56 @@
+"""What can be asked: listed products with their columns, for buyers' programs."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.generics import ListAPIView, RetrieveAPIView
+
+from catalog.models import Product
+
+
+class ProductBody(serializers.ModelSerializer[Product]):
+    """A listed product; `columns` with role, kind, public domain or bounds."""
+
+    resource = serializers.SlugRelatedField("code", read_only=True)
+    authorization = serializers.SlugRelatedField("code", read_only=True)
+    merchant = serializers.SlugRelatedField("name_zh", read_only=True)
+    snapshot = serializers.SerializerMethodField()
+    columns = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Product
+        fields = (
+            "code", "name_zh", "name_en", "kind", "use", "profile", "threshold", "merchant", "resource",
+            "authorization", "snapshot", "columns",
+        )  # fmt: skip
+
+    def get_snapshot(self, product: Product) -> str:
+        return product.resource.snapshot.code if product.resource.snapshot else ""
+
+    def get_columns(self, product: Product) -> list[dict[str, Any]]:
+        snapshot = product.resource.snapshot
+        columns = snapshot.manifest["schema"]["columns"] if snapshot else []
+        return [column for column in columns if column["name"] in product.columns]
+
+
+LISTED = Product.objects.filter(state=Product.State.LISTED).select_related(
+    "resource__snapshot", "authorization", "merchant"
+)
+
+
+@extend_schema(operation_id="products")
+class Products(ListAPIView[Product]):
+    """GET /v1/products."""
+
+    queryset = LISTED
+    serializer_class = ProductBody
+
+
+@extend_schema(operation_id="product")
+class OneProduct(RetrieveAPIView[Product]):
+    """GET /v1/products/{code}."""
+
+    queryset = LISTED
+    serializer_class = ProductBody
+    lookup_field = "code"

@@ -1,0 +1,157 @@
+"""The chain of one query, read at one moment: resource → authorization → product → licence.
+
+Four SQL queries, whatever the size of the catalog. The same function reads it before the decision and again
+under the lock.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef
+
+from catalog.covers import Grant, Item, Mode
+from catalog.models import Authorization, Product, Resource, Snapshot
+from exchange.errors import Problem
+from exchange.sandbox.orders import Terms
+from exchange.sandbox.query import Profile
+from exchange.sandbox.schema import Manifest, Schema, manifest_from_json
+from licensing.decide import LicenceTerms, Offer
+from licensing.models import Licence, PopulationMeter
+
+NO_CAP = 2**62  # an `open` resource has no population, hence nothing to use up
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """One product as one party may ask it. `licence` is None where the party has none."""
+
+    product: Product
+    licence: Licence | None
+    offer: Offer
+    terms: LicenceTerms | None
+    disclosure: Terms
+    calls: int
+    population_left: int
+
+    @property
+    def resource(self) -> Resource:
+        return self.product.resource
+
+    def manifest(self) -> Manifest:
+        """The manifest of the snapshot in service. Raises Problem snapshot_missing."""
+        if self.resource.snapshot_id is None:
+            raise Problem("snapshot_missing")
+        return manifest_of(self.resource.snapshot_id)
+
+    def schema(self) -> Schema:
+        """The columns the product shows."""
+        return schema_of(self.manifest(), frozenset(self.product.columns))
+
+
+def load_chain(party: UUID, product_code: str, purpose: str, licence: UUID | None = None) -> Chain:
+    """The chain for `party`. Raises Problem not_found for a product that is not there or still a draft."""
+    product = _product(product_code)
+    held = _licence(party, product, purpose, licence)
+    snapshot = product.resource.snapshot
+    policy = snapshot.policy if snapshot else {}
+    return Chain(
+        product=product,
+        licence=held,
+        offer=_offer(product, policy),
+        terms=_terms(held) if held else None,
+        disclosure=Terms(product.profile, product.threshold if product.profile != Profile.OPEN else 0),
+        calls=held.meter.calls if held else 0,
+        population_left=_population_left(product, policy),
+    )
+
+
+@lru_cache(maxsize=256)
+def manifest_of(snapshot: UUID) -> Manifest:
+    """A snapshot's manifest; a snapshot never changes, so a process reads it once."""
+    return manifest_from_json(Snapshot.objects.values_list("manifest", flat=True).get(pk=snapshot))
+
+
+@lru_cache(maxsize=256)
+def schema_of(manifest: Manifest, columns: frozenset[str]) -> Schema:
+    return manifest.schema.only(columns)
+
+
+def _product(code: str) -> Product:
+    authorization = Authorization.objects.filter(pk=OuterRef("authorization"))
+    found = (
+        Product.objects.filter(code=code)
+        .exclude(state=Product.State.DRAFT)
+        .select_related("authorization", "resource", "resource__domain", "resource__snapshot")
+        .defer("resource__snapshot__manifest", "resource__snapshot__release")
+        .annotate(
+            is_listed=Exists(authorization.filter(listed=OuterRef("resource"))),
+            is_excluded=Exists(authorization.filter(excluded=OuterRef("resource"))),
+            is_sub_licensed=Exists(authorization.filter(merchants=OuterRef("merchant"))),
+        )
+        .first()
+    )
+    if found is None:
+        raise Problem("not_found", f"there is no product {code!r}")
+    return found
+
+
+def _licence(party: UUID, product: Product, purpose: str, wanted: UUID | None) -> Licence | None:
+    """The party's licence: the one it names, else one in force that names the purpose, else its newest."""
+    held = Licence.objects.filter(buyer=party, product=product).select_related("meter").order_by("-id")
+    if wanted is not None:
+        return held.filter(pk=wanted).first()
+    mine = list(held[:100])
+    fitting = (each for each in mine if each.state == Licence.State.IN_FORCE and purpose in each.purposes)
+    return next(fitting, mine[0] if mine else None)
+
+
+def _offer(product: Product, policy: dict) -> Offer:
+    authorization, resource = product.authorization, product.resource
+    merchant = str(product.merchant_id)
+    grant = Grant(
+        mode=Mode(authorization.mode),
+        in_force=authorization.state == Authorization.State.IN_FORCE,
+        since=authorization.since,
+        until=authorization.until,
+        operator=str(authorization.operator_id),
+        sector=authorization.sector,
+        grantee=str(authorization.grantee_id or ""),
+        merchants=frozenset({merchant} if product.is_sub_licensed else ()),  # type: ignore[attr-defined]
+        listed=frozenset({resource.code} if product.is_listed else ()),  # type: ignore[attr-defined]
+        excluded=frozenset({resource.code} if product.is_excluded else ()),  # type: ignore[attr-defined]
+        purposes=frozenset(authorization.purposes),
+    )
+    return Offer(
+        item=Item(resource.code, resource.state == Resource.State.REGISTERED, resource.sector),
+        grant=grant,
+        merchant=merchant,
+        listed=product.state == Product.State.LISTED,
+        queryable=product.kind == Product.Kind.AGGREGATE,
+        strictness=Profile(product.profile).strictness,
+        threshold=product.threshold,
+        least_strictness=Profile(policy.get("profile", "open")).strictness,
+        least_threshold=policy.get("threshold", 0),
+        has_snapshot=resource.snapshot_id is not None,
+    )
+
+
+def _terms(licence: Licence) -> LicenceTerms:
+    return LicenceTerms(
+        in_force=licence.state == Licence.State.IN_FORCE,
+        since=licence.since,
+        until=licence.until,
+        purposes=frozenset(licence.purposes),
+        quota=licence.quota,
+    )
+
+
+def _population_left(product: Product, policy: dict) -> int:
+    if not policy.get("population") or not policy.get("queries"):
+        return NO_CAP
+    spent = (
+        PopulationMeter.objects.filter(domain=product.resource.domain_id, population=policy["population"])
+        .values_list("queries", flat=True)
+        .first()
+    )
+    return policy["queries"] - (spent or 0)

@@ -1,0 +1,238 @@
+"""The path of one metered query, whole. docs/life-of-a-query.md walks the same steps.
+
+1 authenticate (the view) → 2 parse → 3 decide → 4 reserve → 5 order, release → 6 settle
+
+Two durable transactions, reserve and settle, and none open while the node works. After a crash anywhere the
+query is either not reserved, and costs nothing, or reserved, and `finish` brings it to its one end: called by
+the client's retry or by the worker, it sends the same order again and the node gives the same release.
+"""
+
+import sys
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from catalog.registry import shares
+from catalog.snapshots import node_of, order_for
+from exchange.api.tokens import Caller
+from exchange.audit import keys, log, receipts
+from exchange.errors import Problem
+from exchange.ids import new_id
+from exchange.sandbox.client import Answer
+from exchange.sandbox.orders import OrderKind, Outcome, sign_order
+from licensing import meters
+from licensing.chain import load_chain
+from licensing.decide import Allow, Refuse, Request, Usage as History, decide
+from settlement import failures, ledger
+from settlement.models import MeteredQuery, Receipt, StoredRelease, Usage
+from settlement.prepared import Ask, Prepared, prepare
+from settlement.rating import rate, total
+
+FAILURES_IN_A_ROW = 10  # then the licence is suspended: failures are not a free way to probe
+
+
+def answer(caller: Caller, ask: Ask) -> MeteredQuery:
+    """Answer a query: the settled query, its release and receipt. Raises Problem; refusals are logged."""
+    query = known(caller, ask)
+    if query is None:
+        try:
+            prepared = prepare(caller.party, ask)                               # 2
+            sys.audit("sluice.exchange.parsed", ask.idempotency_key)
+            check(prepared, ask)                                                # 3
+            sys.audit("sluice.exchange.decided", ask.idempotency_key)
+            query = reserve(caller, ask, prepared)                              # 4
+        except Problem as problem:
+            refuse(caller, ask, problem)
+            raise
+    return finish(query)                                                        # 5, 6
+
+
+def finish(query: MeteredQuery) -> MeteredQuery:
+    """Bring a reserved query to its end, and say how it ended. Safe to call again, and at the same time."""
+    if query.state == MeteredQuery.State.RESERVED:
+        release = query.release or execute(query)                               # 5
+        sys.audit("sluice.exchange.released", str(query.pk))
+        query = settle(query.pk, release)                                       # 6
+        sys.audit("sluice.exchange.settled", str(query.pk))
+    if query.code:
+        raise Problem(query.code, query=str(query.pk))
+    return query
+
+
+def known(caller: Caller, ask: Ask) -> MeteredQuery | None:
+    """The query this client asked under the same key. Raises Problem idempotency_key_reused for another body."""
+    query = (
+        MeteredQuery.objects.select_related("release", "product__resource__domain")
+        .filter(client=caller.client, idempotency_key=ask.idempotency_key)
+        .first()
+    )
+    if query is not None and query.body_digest != ask.body_digest:
+        raise Problem("idempotency_key_reused")
+    return query
+
+
+def check(prepared: Prepared, ask: Ask, credit_left: int | None = None) -> None:
+    """Raises Problem with the first refusal that applies."""
+    chain = prepared.chain
+    if credit_left is None:
+        credit_left = ledger.credit_left(prepared.party)
+    request = Request(ask.purpose, timezone.localdate(), prepared.price, fresh=prepared.stored is None)
+    match decide(chain.offer, chain.terms, request, History(chain.calls, chain.population_left, credit_left)):
+        case Refuse(code, reason):
+            raise Problem(code, reason)
+        case Allow():
+            return
+
+
+def reserve(caller: Caller, ask: Ask, prepared: Prepared) -> MeteredQuery:
+    """Transaction 1: idempotency key, quota, population, money and log record, all or nothing, on disk."""
+    query = new_query(caller, ask, prepared)
+    try:
+        with transaction.atomic(durable=True):
+            licence = prepared.licence
+            meter = meters.lock(licence)
+            chain = load_chain(caller.party, ask.product, ask.purpose, licence.pk)
+            check(prepared.under(chain), ask)
+            number = meters.do_count_call(meter)
+            query.save(force_insert=True)
+            policy = chain.resource.snapshot.policy
+            if prepared.stored is None and policy.get("population"):
+                meters.do_spend_population(chain.resource.domain, policy["population"], policy["queries"])
+            ledger.do_hold(query, query.price)
+            log.append("query.reserved", facts(query), licence=licence.pseudonym, seq=number)
+    except IntegrityError:
+        winner = known(caller, ask)  # the same key at the same time: one of the two was reserved
+        if winner is None:
+            raise
+        return winner
+    sys.audit("sluice.exchange.reserved", str(query.pk))
+    return query
+
+
+def execute(query: MeteredQuery) -> StoredRelease:
+    """Send the order, again if need be, and keep what the node signed (not yet saved).
+
+    Raises Problem node_unreachable or node_untrusted: nothing is decided, the hold stays.
+    """
+    sys.audit("sluice.exchange.ordered", str(query.pk))
+    try:
+        found: Answer = node_of(query.product.resource.domain).send(query.order)
+    except Problem as problem:
+        uncertain(query, problem)
+        raise
+    release = found.release
+    return StoredRelease(
+        id=new_id(),
+        key=query.release_key,
+        outcome=release.outcome,
+        code=release.code,
+        jws=found.release_jws,
+        result=found.result,
+        result_digest=release.result,
+        cells=release.cells,
+        suppressed=release.suppressed,
+        journal=release.journal,
+    )
+
+
+def settle(pk: UUID, release: StoredRelease) -> MeteredQuery:
+    """Transaction 2: usage, money, receipt and log record, all or nothing, on disk. Once, whoever comes first."""
+    with transaction.atomic(durable=True):
+        query = MeteredQuery.objects.select_for_update(of=("self",)).select_related(
+            "release", "licence", "product__resource__domain", "party"
+        ).get(pk=pk)  # fmt: skip
+        if query.state != MeteredQuery.State.RESERVED:
+            return query
+        meter = meters.lock(query.licence)
+        if release.pk != query.release_id:
+            release.save(force_insert=True)
+        query.release, query.code = release, release.code
+        voided = release.outcome == Outcome.NOT_EXECUTED
+        failed = release.outcome == Outcome.FAILED
+        query.state = MeteredQuery.State.VOIDED if voided else MeteredQuery.State.SETTLED
+        query.save(update_fields=["release", "code", "state"])
+        number = meters.do_number_record(meter, give_back=voided, failed=failed if not query.stored else None)
+        if voided:
+            ledger.do_void(query)
+            log.append("query.voided", facts(query), licence=query.licence.pseudonym, seq=number)
+        else:
+            charge(query, release, number)
+    if meter.failures >= FAILURES_IN_A_ROW:
+        failures.do_suspend(query.licence)
+    return query
+
+
+def charge(query: MeteredQuery, release: StoredRelease, number: int) -> None:
+    """Usage, post and shares, receipt. A failed query costs what it held: its cost must not depend on data."""
+    cells = query.cells if release.outcome == Outcome.FAILED else release.cells
+    lines = rate(query.tariff, calls=1, cells=cells)
+    amount = total(lines)
+    owners = {role: UUID(owner) if owner else None for role, owner in query.terms["owners"].items()}
+    parts = ledger.do_post(query, amount, query.terms["shares"], owners)
+    priced = [{"what": line.what, "quantity": line.quantity, "unit_price": line.unit_price} for line in lines]
+    Usage.objects.create(
+        query=query, licence=query.licence, outcome=release.outcome, calls=1, cells=cells, lines=priced,
+        amount=amount, currency=ledger.CURRENCY,
+    )  # fmt: skip
+    body = facts(query) | {"outcome": release.outcome, "lines": priced, "amount": amount, "shares": parts}
+    body |= {"currency": ledger.CURRENCY, "cells": cells, "suppressed": release.suppressed}
+    body |= {"result": release.result_digest, "stored": query.stored}
+    record = log.append("query.settled", body, licence=query.licence.pseudonym, seq=number)
+    jws = receipts.sign(record, keys.current("receipt"), settings.SLUICE.origin)
+    Receipt.objects.create(query=query, record=record.pk, jws=jws)
+
+
+def refuse(caller: Caller, ask: Ask, problem: Problem) -> None:
+    """Log a refused query, numbered within its licence where there is one. A refusal costs nothing."""
+    with transaction.atomic(durable=True):
+        licence = ask.licence_of(caller.party)
+        number = meters.do_number_record(meters.lock(licence)) if licence else None
+        body = {"v": 1, "code": problem.code, "party": str(caller.party), "client": str(caller.client)}
+        body |= {"product": ask.product, "purpose": ask.purpose, "asked": ask.body_digest}
+        log.append("query.refused", body, licence=licence.pseudonym if licence else None, seq=number)
+
+
+def uncertain(query: MeteredQuery, problem: Problem) -> None:
+    """Log that the node gave no answer one can believe; the hold stays and the worker asks again."""
+    with transaction.atomic(durable=True):
+        number = meters.do_number_record(meters.lock(query.licence))
+        body = facts(query) | {"code": problem.code}
+        log.append("query.uncertain", body, licence=query.licence.pseudonym, seq=number)
+
+
+def new_query(caller: Caller, ask: Ask, prepared: Prepared) -> MeteredQuery:
+    """The row to reserve, with its signed order."""
+    chain, pk = prepared.chain, new_id()
+    order = ""
+    if prepared.stored is None:
+        order = sign_order(
+            order_for(
+                chain.resource.domain, OrderKind.QUERY, id=pk, resource=chain.resource.code, snapshot=prepared.snapshot,
+                terms=chain.disclosure, query=prepared.query, columns=tuple(sorted(chain.product.columns)),
+            ),
+            keys.current("order"),
+        )  # fmt: skip
+    product = chain.product
+    owners = {"holder": str(product.resource.holder_id), "operator": str(product.authorization.operator_id)}
+    owners |= {"merchant": str(product.merchant_id), "platform": ""}
+    return MeteredQuery(
+        id=pk, client_id=caller.client, party_id=caller.party, licence=prepared.licence, product=product,
+        idempotency_key=ask.idempotency_key, body_digest=ask.body_digest, purpose=ask.purpose,
+        query=prepared.query, outputs=prepared.outputs, snapshot=prepared.snapshot, release_key=prepared.release_key,
+        terms={"tariff": prepared.tariff_json, "shares": shares(product), "owners": owners},
+        order=order, price=prepared.price, cells=prepared.cells, release=prepared.stored,
+        stored=prepared.stored is not None,
+        send_again_at=timezone.now() + timedelta(seconds=settings.SLUICE.order_seconds),
+    )  # fmt: skip
+
+
+def facts(query: MeteredQuery) -> dict[str, object]:
+    """What every record of a query says."""
+    return {
+        "v": 1, "query": str(query.pk), "licence": str(query.licence_id), "product": query.product.code,
+        "buyer": str(query.party_id), "client": str(query.client_id), "purpose": query.purpose,
+        "snapshot": query.snapshot, "asked": query.query, "held": query.price,
+    }  # fmt: skip

@@ -1,0 +1,108 @@
+"""Steps 2 and 3 before any lock: from what the caller sent to a bound, priced query."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from catalog.models import Product
+from exchange.crypto.canonical import canonical, digest
+from exchange.errors import Problem
+from exchange.sandbox import plan, query, sql
+from exchange.sandbox.orders import Outcome
+from exchange.sandbox.query import Profile
+from licensing import tariff
+from licensing.chain import Chain, load_chain
+from licensing.models import Licence
+from settlement.models import StoredRelease
+from settlement.rating import rate, total
+
+
+@dataclass
+class Ask:
+    """What a caller sent: SQL or a JSON query, for a purpose, under an idempotency key.
+
+    `product` is known once the text is parsed.
+    """
+
+    question: str | dict[str, Any]
+    purpose: str
+    idempotency_key: str
+    body_digest: str
+    licence: UUID | None = None
+    product: str = ""
+
+    def licence_of(self, party: UUID) -> Licence | None:
+        """The licence a refusal is numbered under, if the party has one for the product."""
+        held = Licence.objects.filter(buyer=party, product__code=self.product).order_by("-id")
+        if self.licence:
+            held = held.filter(pk=self.licence)
+        return held.first()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A query that is bound and priced. `cells` and `price` are the most it can be charged (minor units)."""
+
+    party: UUID
+    chain: Chain
+    query: dict[str, Any]
+    outputs: list[dict[str, str]]
+    snapshot: str
+    release_key: str
+    stored: StoredRelease | None
+    tariff_json: dict[str, int]
+    cells: int
+    price: int
+
+    @property
+    def licence(self) -> Licence:
+        if self.chain.licence is None:
+            raise Problem("licence_missing")
+        return self.chain.licence
+
+    def under(self, chain: Chain) -> "Prepared":
+        """The same with the chain as it stands under the lock."""
+        if chain.resource.snapshot_id != self.chain.resource.snapshot_id:
+            raise Problem("snapshot_gone", hint="A new snapshot came into service meanwhile; ask again.")
+        return dataclasses.replace(self, chain=chain)
+
+
+def prepare(party: UUID, ask: Ask) -> Prepared:
+    """Parse, bind and price. Raises Problem; what is refused depends on terms and public metadata only."""
+    question = sql.parse(ask.question) if isinstance(ask.question, str) else query.parse_json(ask.question)
+    ask.product = question.product
+    chain = load_chain(party, question.product, ask.purpose, ask.licence)
+    bound = query.bind(question, chain.schema(), Profile(chain.product.profile))
+    asked = query.to_json(bound.query)
+    key = release_key(chain, asked)
+    stored = StoredRelease.objects.filter(key=key, outcome=Outcome.RELEASED).order_by("id").first()
+    cells = stored.cells if stored else plan.most_cells(bound.query, chain.manifest(), chain.disclosure)
+    rates = tariff.FREE
+    if chain.licence is not None and chain.product.use != Product.Use.PUBLIC_GOOD:
+        rates = tariff.from_json(chain.licence.tariff)
+    return Prepared(
+        party=party,
+        chain=chain,
+        query=asked,
+        outputs=[dataclasses.asdict(output) for output in bound.outputs],
+        snapshot=chain.manifest().snapshot,
+        release_key=key,
+        stored=stored,
+        tariff_json=dataclasses.asdict(rates),
+        cells=cells,
+        price=total(rate(rates, calls=1, cells=cells)),
+    )
+
+
+def release_key(chain: Chain, asked: dict[str, Any]) -> str:
+    """The digest of all that determines an answer: resource, snapshot, the holder's policy, terms, query."""
+    snapshot = chain.resource.snapshot
+    parts = {
+        "resource": chain.resource.code,
+        "snapshot": snapshot.code if snapshot else "",
+        "policy": snapshot.policy["digest"] if snapshot else "",
+        "terms": dataclasses.asdict(chain.disclosure),
+        "query": asked,
+    }
+    return digest(canonical(parts))

@@ -1,0 +1,42 @@
+"""How an answered query is shown: the buyer's columns, in the buyer's order and names."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from exchange.api import formats
+from exchange.money import CURRENCY
+from settlement.models import MeteredQuery
+
+STATUS = "status"
+
+
+def table_of(query: MeteredQuery) -> pa.Table:
+    """The release's table with the columns the buyer asked for, and `status` last."""
+    if query.release is None:
+        raise ValueError("the query has no release yet")
+    table = pa.ipc.open_stream(query.release.result).read_all()
+    columns = [table[output["source"]] for output in query.outputs] + [table[STATUS]]
+    return pa.table(columns, names=[output["label"] for output in query.outputs] + [STATUS])
+
+
+def document_of(query: MeteredQuery) -> dict[str, Any]:
+    """The JSON answer. `rows` are lists in the order of `columns`; a suppressed cell has nulls and says so."""
+    table, usage = table_of(query), query.usage
+    return {
+        "id": str(query.pk),
+        "product": query.product.code,
+        "snapshot": query.snapshot,
+        "columns": [{"name": field.name, "type": str(field.type)} for field in table.schema],
+        "rows": formats.rows(table),
+        "cells": {"charged": usage.cells, "suppressed": query.release.suppressed if query.release else 0},
+        "stored": query.stored,
+        "price": {"amount": usage.amount, "currency": CURRENCY, "lines": usage.lines},
+        "receipt": query.receipt.jws,
+        "links": {
+            "self": f"/v1/queries/{query.pk}",
+            "release": f"/v1/queries/{query.pk}/release",
+            "receipt": f"/v1/queries/{query.pk}/receipt",
+            "proof": f"/v1/queries/{query.pk}/proof",
+        },
+    }
