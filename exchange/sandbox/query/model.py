@@ -1,10 +1,4 @@
-"""The query type: what this type cannot say cannot be asked.
-
-Pure: no Django, no I/O. `AggregateQuery` is closed, typed and frozen; every column in it is declared by the
-product and used in its role. SQL (`sql.parse`) and JSON (`parse_json`) both become a `Question`, what the
-buyer wrote, unbound; `bind` turns it into a normalized `AggregateQuery` or raises `Problem`. No text of the
-buyer is ever executed: SQL is generated from the value.
-"""
+"""The query type itself: closed, typed, frozen. Pure: no Django, no I/O."""
 
 from dataclasses import dataclass
 from enum import StrEnum

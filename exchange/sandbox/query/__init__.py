@@ -1,0 +1,32 @@
+"""The query type: what this type cannot say cannot be asked.
+
+Pure: no Django, no I/O. `AggregateQuery` is closed, typed and frozen; every column in it is declared by the
+product and used in its role. SQL (`sql.parse`) and JSON (`parse_json`) both become a `Question`, what the
+buyer wrote, unbound; `bind` turns it into a normalized `AggregateQuery` or raises `Problem`. No text of the
+buyer is ever executed: SQL is generated from the value. `to_json` and `from_json` carry it to the node,
+which trusts nothing of it and checks it again.
+"""
+
+from exchange.sandbox.query.bind import bind
+from exchange.sandbox.query.model import (
+    AggregateQuery,
+    And,
+    Bound,
+    Compare,
+    Function,
+    In,
+    IsNull,
+    Measure,
+    Op,
+    Or,
+    Output,
+    Predicate,
+    Profile,
+)
+from exchange.sandbox.query.question import Question, parse_json
+from exchange.sandbox.query.wire import from_json, to_json
+
+__all__ = [
+    "AggregateQuery", "And", "Bound", "Compare", "Function", "In", "IsNull", "Measure", "Op", "Or", "Output",
+    "Predicate", "Profile", "Question", "bind", "from_json", "parse_json", "to_json",
+]  # fmt: skip

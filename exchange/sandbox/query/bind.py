@@ -1,0 +1,162 @@
+"""A question bound to a product's columns under its profile. Pure: no Django, no I/O.
+
+The rules of DESIGN section 4 stand in `Rules`; the node asks them again of what the exchange sends.
+"""
+
+from exchange.errors import Problem
+from exchange.sandbox.query.faults import Faults
+from exchange.sandbox.query.grid import cells, grid
+from exchange.sandbox.query.model import AggregateQuery, Bound, Function, Measure, Output, Predicate, Profile
+from exchange.sandbox.query.normal import render, tree
+from exchange.sandbox.query.question import Among, Condition, Every, Item, Missing, Not, Question, Some, Test
+from exchange.sandbox.schema import Column, Role, Schema
+
+MAX_MEASURES = 16
+MAX_DIMENSIONS = 6
+MAX_CONDITIONS = 200
+MAX_LITERALS = 1_000
+MAX_CELLS = {Profile.OPEN: 1_000_000, Profile.GUARDED: 50_000, Profile.PRIVATE: 50_000}
+
+
+class Rules:
+    """What a profile allows of each column; every refusal is collected in `faults`."""
+
+    def __init__(self, schema: Schema, profile: Profile, faults: Faults) -> None:
+        self.schema, self.profile, self.faults = schema, profile, faults
+        if profile is Profile.PRIVATE:
+            faults.add("product_not_queryable", "products of the profile private are not queried here yet")
+        if profile is not Profile.OPEN and schema.entity is None:
+            faults.add("product_not_queryable", "the product shows no protected entity to count")
+
+    def dimension(self, name: str) -> Column | None:
+        """The column to group by, if it may be."""
+        column = self._column(name)
+        if column is None:
+            return None
+        if column.role is not Role.DIMENSION:
+            self.faults.add("column_not_dimension", f"{name} is not a dimension", self._offered(Role.DIMENSION))
+        return column
+
+    def measure(self, function: Function, name: str | None) -> Measure | None:
+        """The measure of `function` over a column, if it may be asked; COUNT(entity) is COUNT(*)."""
+        column = None if name is None else self._column(name)
+        if name is not None and column is None:
+            return None
+        if column is not None and not self._counts(function, column):
+            self._refuse_measure(function, column)
+        # No row without its entity is taken in, so both count the same rows and must get the same noise.
+        if function is Function.COUNT and column is not None and column.role is Role.ENTITY:
+            name = None
+        return Measure(function, name)
+
+    def filter(self, name: str) -> Column | None:
+        """The column to filter by, if it may be."""
+        column = self._column(name)
+        if column is None:
+            return None
+        allowed = (Role.DIMENSION, Role.MEASURE) if self.profile is Profile.OPEN else (Role.DIMENSION,)
+        if column.role not in allowed:
+            hint = self._offered(Role.DIMENSION)
+            self.faults.add("filter_not_allowed", f"{name} may not be filtered by", hint)
+        return column
+
+    def size(self, what: str, number: int, most: int) -> None:
+        if number > most:
+            self.faults.add("query_too_large", f"{number} {what}, at most {most} are answered")
+
+    def _column(self, name: str) -> Column | None:
+        column = self.schema.get(name)
+        if column is None:
+            hint = "it has " + ", ".join(column.name for column in self.schema.columns)
+            self.faults.add("column_unknown", f"{name[:63]!r} is not a column of the product", hint)
+        return column
+
+    def _counts(self, function: Function, column: Column) -> bool:
+        match function:
+            case Function.COUNT:
+                return True
+            case Function.COUNT_DISTINCT:
+                return self.profile is Profile.OPEN or column.role is Role.ENTITY
+            case Function.SUM | Function.AVG:
+                return column.role is Role.MEASURE
+
+    def _refuse_measure(self, function: Function, column: Column) -> None:
+        distinct = function is Function.COUNT_DISTINCT
+        hint = self._offered(Role.ENTITY if distinct else Role.MEASURE)
+        self.faults.add("column_not_measure", f"{function.value} is not answered for {column.name}", hint)
+
+    def _offered(self, role: Role) -> str:
+        names = [column.name for column in self.schema.columns if column.role is role]
+        return "offered are " + ", ".join(names) if names else "the product offers none"
+
+
+def bind(question: Question, schema: Schema, profile: Profile) -> Bound:
+    """The normalized query of `question` on a product with the columns `schema`, and its outputs.
+
+    `schema` carries each dimension's domain as the manifest gives it. Raises Problem with the code that
+    takes precedence: column_unknown, column_not_dimension, column_not_measure, filter_not_allowed,
+    value_invalid, query_too_large, product_not_queryable, or sql_unsupported for names that clash.
+    """
+    faults = Faults()
+    rules = Rules(schema, profile, faults)
+    for name in question.group_by:
+        rules.dimension(name)
+    measures = {i: rules.measure(i.function, i.column) for i in question.select if i.function is not None}
+    where = _where(question.where, rules)
+    rules.size("dimensions", len(set(question.group_by)), MAX_DIMENSIONS)
+    rules.size("measures", len({measure for measure in measures.values()}), MAX_MEASURES)
+    outputs = tuple(_output(item, measures.get(item)) for item in question.select)
+    _check_labels(outputs, faults)
+    faults.settle()
+    query = AggregateQuery(ordered({m for m in measures.values() if m}), tuple(sorted({*question.group_by})), where)
+    check_grid(query, rules)
+    faults.settle()
+    return Bound(query, outputs)
+
+
+def ordered(measures: set[Measure]) -> tuple[Measure, ...]:
+    return tuple(sorted(measures, key=lambda measure: measure.name))
+
+
+def check_grid(query: AggregateQuery, rules: Rules) -> None:
+    """Refuses a query whose public grid is too large, or whose columns would have the same name."""
+    rules.size("cells", cells(grid(query, rules.schema)), MAX_CELLS[rules.profile])
+    if clash := {measure.name for measure in query.measures} & set(query.dimensions):
+        rules.faults.add("sql_unsupported", f"{min(clash)} would name two columns of the answer")
+
+
+def _where(condition: Condition | None, rules: Rules) -> Predicate | None:
+    leaves = [] if condition is None else _leaves(condition)
+    rules.size("conditions", len(leaves), MAX_CONDITIONS)
+    rules.size("literals", sum(len(x.values) for x in leaves if isinstance(x, Among)), MAX_LITERALS)
+    columns = [rules.filter(leaf.column) for leaf in leaves]
+    if condition is None or None in columns or any(c and c.role is Role.ENTITY for c in columns):
+        return None
+    try:
+        return render(tree(condition, rules.schema), rules.schema)
+    except Problem as problem:
+        rules.faults.add(problem.code, problem.detail, problem.hint)
+        return None
+
+
+def _leaves(condition: Condition) -> list[Test | Among | Missing]:
+    match condition:
+        case Not(part):
+            return _leaves(part)
+        case Every(parts) | Some(parts):
+            return [leaf for part in parts for leaf in _leaves(part)]
+        case _:
+            return [condition]
+
+
+def _output(item: Item, measure: Measure | None) -> Output:
+    source = item.column or "" if item.function is None else measure.name if measure else ""
+    return Output(item.label or source, source)
+
+
+def _check_labels(outputs: tuple[Output, ...], faults: Faults) -> None:
+    labels = [output.label for output in outputs if output.label]
+    for label in {label for label in labels if labels.count(label) > 1}:
+        faults.add("sql_unsupported", f"two columns are called {label[:63]!r}", "give each its own alias")
+    if any(len(label) > 63 for label in labels):
+        faults.add("sql_unsupported", "an alias is longer than 63 characters")

@@ -1,0 +1,53 @@
+"""The public grid of cells that a query asks for: it depends on the query and the schema alone. Pure."""
+
+from math import prod
+
+from exchange.sandbox.query.model import AggregateQuery, And, In, IsNull, Or, Predicate
+from exchange.sandbox.schema import Column, Schema
+
+Grid = tuple[tuple[int, ...], ...]
+"""For each grouped dimension, in the query's order, the codes it may have; 0 is null."""
+
+
+def grid(query: AggregateQuery, schema: Schema) -> Grid:
+    """The codes of each dimension, narrowed by the filters that speak of that dimension alone.
+
+    A cell's key is the mixed-radix number of its positions in these lists, the last dimension fastest.
+    """
+    leaves = query.where.parts if isinstance(query.where, And) else (query.where,)
+    return tuple(_codes(_dimension(schema, name), leaves) for name in query.dimensions)
+
+
+def cells(grid: Grid) -> int:
+    """The number of cells; 1 where nothing is grouped."""
+    return prod(len(codes) for codes in grid)
+
+
+def _codes(column: Column, leaves: tuple[Predicate | None, ...]) -> tuple[int, ...]:
+    found = set(range(len(column.domain) + 1))
+    for leaf in leaves:
+        allowed = None if leaf is None else _allowed(column, leaf)
+        if allowed is not None:
+            found &= allowed
+    return tuple(sorted(found))
+
+
+def _allowed(column: Column, leaf: Predicate) -> set[int] | None:
+    """The codes that pass `leaf`, or None where it does not speak of `column` alone."""
+    match leaf:
+        case IsNull(column.name, negated):
+            return set(range(1, len(column.domain) + 1)) if negated else {0}
+        case In(column.name, values):
+            return {column.domain.index(value) + 1 for value in values}
+        case Or(parts) if parts:
+            sets = [_allowed(column, part) for part in parts]
+            return None if None in sets else set().union(*(found for found in sets if found is not None))
+        case _:
+            return None
+
+
+def _dimension(schema: Schema, name: str) -> Column:
+    column = schema.get(name)
+    if column is None:
+        raise KeyError(name)
+    return column

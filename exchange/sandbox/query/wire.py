@@ -1,0 +1,120 @@
+"""`AggregateQuery` as JSON, on its way to the node, which reads it as if the exchange were hostile. Pure."""
+
+from typing import Any
+
+from exchange.errors import Problem
+from exchange.sandbox.orders import Terms
+from exchange.sandbox.query.bind import MAX_DIMENSIONS, MAX_MEASURES, Rules, check_grid, ordered
+from exchange.sandbox.query.faults import Faults
+from exchange.sandbox.query.model import (
+    AggregateQuery,
+    And,
+    Compare,
+    Function,
+    In,
+    IsNull,
+    Measure,
+    Op,
+    Or,
+    Predicate,
+    Profile,
+)
+from exchange.sandbox.query.normal import normalize, predicate_json
+from exchange.sandbox.query.question import MAX_DEPTH
+from exchange.sandbox.schema import Schema
+
+MAX_LEAVES = 4_000  # a NOT IN on a measure has a range before and behind each value
+
+
+def to_json(query: AggregateQuery) -> dict[str, Any]:
+    """`query` as canonical JSON can carry it; equal queries give equal JSON."""
+    return {
+        "measures": [{"function": m.function.value, "column": m.column} for m in query.measures],
+        "dimensions": list(query.dimensions),
+        "where": None if query.where is None else predicate_json(query.where),
+    }
+
+
+def from_json(value: object, schema: Schema, terms: Terms) -> AggregateQuery:
+    """The query in `value`, checked as `bind` checks it, under `terms.profile`.
+
+    Raises Problem: field_invalid where it is malformed or not in normal form (a query written in two ways
+    would draw its noise twice), else the codes of `bind`.
+    """
+    query = _read(value)
+    faults = Faults()
+    rules = Rules(schema, Profile(terms.profile), faults)
+    for name in query.dimensions:
+        rules.dimension(name)
+    measures = {rules.measure(measure.function, measure.column) for measure in query.measures}
+    leaves = [] if query.where is None else _leaves(query.where)
+    for leaf in leaves:
+        rules.filter(leaf.column)
+    rules.size("dimensions", len(query.dimensions), MAX_DIMENSIONS)
+    rules.size("measures", len(query.measures), MAX_MEASURES)
+    rules.size("conditions", len(leaves), MAX_LEAVES)
+    faults.settle()
+    normal = AggregateQuery(
+        ordered({measure for measure in measures if measure}),
+        tuple(sorted(set(query.dimensions))),
+        normalize(query.where, schema),
+    )
+    if query != normal:
+        raise Problem("field_invalid", "the query is not in normal form")
+    check_grid(query, rules)
+    faults.settle()
+    return query
+
+
+def _read(value: object) -> AggregateQuery:
+    if not isinstance(value, dict) or set(value) != {"measures", "dimensions", "where"}:
+        raise Problem("field_invalid", "the query is not well formed")
+    measures, dimensions, where = value["measures"], value["dimensions"], value["where"]
+    try:
+        return AggregateQuery(
+            tuple(_measure(measure) for measure in measures),
+            tuple(_text(name) for name in dimensions),
+            None if where is None else _predicate(where, 0),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise Problem("field_invalid", "the query is not well formed") from error
+
+
+def _measure(value: Any) -> Measure:
+    function, column = Function(value["function"]), value["column"]
+    if column is None and function is not Function.COUNT:
+        raise ValueError("a column is required")
+    return Measure(function, None if column is None else _text(column))
+
+
+def _predicate(value: Any, depth: int) -> Predicate:
+    if depth > 2 * MAX_DEPTH:  # normal forms add an OR where a condition needs several leaves
+        raise ValueError("nested too deep")
+    match value:
+        case {"and": [*parts]} if len(value) == 1:
+            return And(tuple(_predicate(part, depth + 1) for part in parts))
+        case {"or": [*parts]} if len(value) == 1:
+            return Or(tuple(_predicate(part, depth + 1) for part in parts))
+        case {"column": str(name), "op": "in", "values": [*values]} if all(map(_scalar, values)):
+            return In(name, tuple(values))
+        case {"column": str(name), "op": "is_null" | "is_not_null" as op}:
+            return IsNull(name, negated=op == "is_not_null")
+        case {"column": str(name), "op": str(op), "value": int(number)} if not isinstance(number, bool):
+            return Compare(name, Op(op), number)
+    raise ValueError("no condition")
+
+
+def _leaves(predicate: Predicate) -> list[In | Compare | IsNull]:
+    if isinstance(predicate, And | Or):
+        return [leaf for part in predicate.parts for leaf in _leaves(part)]
+    return [predicate]
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("no name")
+    return value
+
+
+def _scalar(value: object) -> bool:
+    return isinstance(value, str | int)
