@@ -1,0 +1,171 @@
+"""The holder's law at the node, and whether an order keeps to it.
+
+Pure: no Django, no I/O. Defence in depth: whatever the exchange decided, a compromised exchange cannot lower
+a threshold, reach a column or overspend a population here.
+"""
+
+import hashlib
+import tomllib
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from exchange.crypto.keys import from_jwk, to_jwk
+from exchange.errors import Problem
+from exchange.sandbox.node.home import NAME, BadConfiguration
+from exchange.sandbox.orders import Order, Terms
+from exchange.sandbox.query import Profile
+from exchange.sandbox.schema import Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """Whom a set of resources is about. `queries` is a hard number for all licences together, 0 for none;
+    `dominance` and `p_ratio` are in basis points, as in `orders.Terms`."""
+
+    name: str
+    profile: Profile
+    entity: str = ""
+    threshold: int = 0
+    queries: int = 0
+    dominance: int = 9000
+    p_ratio: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    population: Population
+    columns: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    resources: dict[str, Resource]
+    exchanges: dict[str, Ed25519PublicKey]
+    digest: str  # SHA-256 of policy.toml
+
+    @property
+    def keys(self) -> dict[str, Ed25519PublicKey]:
+        """The exchanges' keys by key id."""
+        return {to_jwk(key)["kid"]: key for key in self.exchanges.values()}
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The exchanges' names by key id."""
+        return {to_jwk(key)["kid"]: name for name, key in self.exchanges.items()}
+
+
+def parse(data: bytes) -> Policy:
+    """The policy in the bytes of policy.toml. Raises BadConfiguration with the entry that is wrong."""
+    try:
+        document = tomllib.loads(data.decode())
+    except ValueError as error:
+        raise BadConfiguration(f"policy.toml: {error}") from error
+    if unknown := document.keys() - {"populations", "resources", "exchanges"}:
+        raise BadConfiguration(f"policy.toml: unknown table {min(unknown)!r}")
+    populations = {name: _population(name, table) for name, table in _tables(document, "populations")}
+    resources = {name: _resource(name, table, populations) for name, table in _tables(document, "resources")}
+    exchanges = {name: _exchange(name, table) for name, table in _tables(document, "exchanges")}
+    return Policy(resources, exchanges, hashlib.sha256(data).hexdigest())
+
+
+def check(policy: Policy, order: Order, schema: Schema) -> Population:
+    """The population that `order` on a resource of `schema` spends from.
+
+    Raises Problem in the precedence of exchange.errors. The number of queries is the journal's to count.
+    """
+    resource = offered(policy, order.resource)
+    population = resource.population
+    terms = order.terms
+    if terms is None:
+        raise Problem("field_invalid", "a query names its terms")
+    if terms.profile not in set(Profile):
+        raise Problem("field_invalid", "there is no such profile")
+    if Profile(terms.profile).strictness < population.profile.strictness:
+        raise Problem("profile_too_weak", f"at least {population.profile.value} is asked for")
+    if _softer(terms, population):
+        raise Problem("policy_refused", "the holder asks for a higher threshold or stricter dominance")
+    if set(order.columns) - resource.columns - {population.entity}:
+        raise Problem("policy_refused", "a column is not offered")
+    entity = schema.entity.name if schema.entity else ""
+    if population.profile is not Profile.OPEN and entity != population.entity:
+        raise Problem("policy_refused", "the snapshot does not protect the population's entity")
+    return population
+
+
+def offered(policy: Policy, resource: str) -> Resource:
+    """Raises Problem where the policy does not name `resource`."""
+    try:
+        return policy.resources[resource]
+    except KeyError:
+        raise Problem("policy_refused", "the resource is not offered") from None
+
+
+def _softer(terms: Terms, population: Population) -> bool:
+    if Profile(terms.profile) is Profile.OPEN:
+        return False
+    return (
+        terms.threshold < population.threshold
+        or terms.dominance > population.dominance
+        or terms.p_ratio < population.p_ratio
+    )
+
+
+def _tables(document: dict[str, Any], kind: str) -> list[tuple[str, dict[str, Any]]]:
+    tables = document.get(kind, {})
+    if not isinstance(tables, dict):
+        raise BadConfiguration(f"policy.toml: {kind} is no table")
+    for name, table in tables.items():
+        if not isinstance(table, dict) or not NAME.fullmatch(name):
+            raise BadConfiguration(f"policy.toml: {kind}.{name} is no table, or its name is no good")
+    return list(tables.items())
+
+
+_POPULATION = {"profile": str, "entity": str, "threshold": int, "queries": int, "dominance": int, "p_ratio": int}
+
+
+def _population(name: str, table: dict[str, Any]) -> Population:
+    where = f"policy.toml: populations.{name}"
+    _typed(table, _POPULATION, where)
+    try:
+        population = Population(name=name, **table | {"profile": Profile(table.get("profile", ""))})
+    except ValueError:
+        raise BadConfiguration(f"{where}: profile is one of open, guarded, private") from None
+    if population.profile is Profile.OPEN:
+        return population
+    if not population.entity or not population.queries:
+        raise BadConfiguration(f"{where}: {population.profile.value} needs entity and queries")
+    if population.profile is Profile.GUARDED and population.threshold < 2:
+        raise BadConfiguration(f"{where}: guarded needs a threshold of at least 2")
+    return population
+
+
+def _resource(name: str, table: dict[str, Any], populations: dict[str, Population]) -> Resource:
+    where = f"policy.toml: resources.{name}"
+    _typed(table, {"population": str, "columns": list}, where)
+    if table.get("population") not in populations:
+        raise BadConfiguration(f"{where}: population names none of the populations")
+    columns = table.get("columns", [])
+    if not columns or not all(isinstance(column, str) for column in columns):
+        raise BadConfiguration(f"{where}: columns is a list of column names")
+    return Resource(populations[table["population"]], frozenset(columns))
+
+
+def _exchange(name: str, table: dict[str, Any]) -> Ed25519PublicKey:
+    where = f"policy.toml: exchanges.{name}"
+    _typed(table, {"x": str}, where)
+    try:
+        return from_jwk({"kty": "OKP", "crv": "Ed25519", "x": table["x"]})
+    except (KeyError, ValueError) as error:
+        raise BadConfiguration(f"{where}: x is no Ed25519 public key") from error
+
+
+def _typed(table: dict[str, Any], types: dict[str, type], where: str) -> None:
+    for key, value in table.items():
+        if key not in types:
+            raise BadConfiguration(f"{where}: unknown setting {key!r}")
+        if type(value) is not types[key]:
+            raise BadConfiguration(f"{where}: {key} is a {types[key].__name__}")
+        if types[key] is int and value < 0:
+            raise BadConfiguration(f"{where}: {key} is not negative")
