@@ -23,6 +23,7 @@ class Command(BaseCommand):
         programs = [p for p in _programs() if p.name.partition(":")[0] in wanted]
         if not programs:
             raise CommandError(f"no node has its home in {settings.VAR / 'node'}")
+        settings.STATIC_ROOT.mkdir(exist_ok=True)
         if "web" in wanted:
             host, port = settings.SLUICE.listen
             self.stdout.write(f"Sluice at http://{host}:{port}/ — Ctrl-C stops it")
