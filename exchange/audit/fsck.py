@@ -87,12 +87,9 @@ def _leaf(
         written = time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         columns = {"kind": kind, "time": written, "licence": licence, "seq": seq}
         need(columns.items() <= entry.items(), "its entry says something else than its record")
-        # A body may have been erased where the law asks; its commitment stays.
-        if body is not None:
-            found = hashlib.sha256(bytes(salt) + body.encode()).digest()
-            need(
-                found == unbase64(entry["commitment"], "the commitment"), "its entry commits to another body"
-            )
+        need(body is not None, "the body of its record is gone")
+        found = hashlib.sha256(bytes(salt) + str(body).encode()).digest()
+        need(found == unbase64(entry["commitment"], "the commitment"), "its entry commits to another body")
     except Failed as failure:
         return f"leaf {index}: {failure}"
     return None
@@ -165,8 +162,8 @@ def _published(folder: Path) -> Iterator[str | None]:
     """Every published file is what the database says, and every tile of the published checkpoint is there."""
     path = folder / "checkpoint"
     if not path.exists():
-        if (folder / "tile").exists():
-            yield "there are tiles and no checkpoint"
+        if Checkpoint.objects.exists() or (folder / "tile").exists():
+            yield f"{path} is missing"
         return
     note = path.read_text()
     try:

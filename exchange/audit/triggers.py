@@ -52,20 +52,25 @@ class Sqlite:
     def wanted(self, model: type[Model]) -> dict[str, str]:
         """Name and statement of each trigger.
 
-        The one on INSERT is for REPLACE, which fires the one on DELETE only while `recursive_triggers` is
-        on, and any statement may switch that off.
+        The ones on INSERT are for REPLACE, which fires the one on DELETE only while `recursive_triggers` is
+        on, and any statement may switch that off. REPLACE also takes a row by its hidden rowid; before an
+        insert that names none NEW.rowid is -1, so no row may have that one.
         """
         quote, table = self.connection.ops.quote_name, model._meta.db_table
-        taken = [self._taken(model, columns) for columns in unique_columns(model)]
+        taken = [self._taken(model, columns) for columns in [*unique_columns(model), ["rowid"]]]
         taken += [self._taken_where(model, constraint) for constraint in conditional(model)]
-        events = {"update": "UPDATE", "delete": "DELETE", "insert": "INSERT"}
-        when = {"insert": f" WHEN {' OR '.join(taken)}"}
+        events = {
+            "update": ("BEFORE UPDATE", ""),
+            "delete": ("BEFORE DELETE", ""),
+            "insert": ("BEFORE INSERT", f" WHEN {' OR '.join(taken)}"),
+            "unplaced": ("AFTER INSERT", " WHEN NEW.rowid = -1"),
+        }
         return {
             f"{table}_no_{name}": (
-                f"CREATE TRIGGER {quote(f'{table}_no_{name}')} BEFORE {event} ON {quote(table)} FOR EACH ROW"
-                f"{when.get(name, '')} BEGIN SELECT RAISE(ABORT, 'append-only: {table}'); END"
+                f"CREATE TRIGGER {quote(f'{table}_no_{name}')} {event} ON {quote(table)} FOR EACH ROW"
+                f"{when} BEGIN SELECT RAISE(ABORT, 'append-only: {table}'); END"
             )
-            for name, event in events.items()
+            for name, (event, when) in events.items()
         }
 
     def _taken(self, model: type[Model], columns: list[str], condition: str = "") -> str:

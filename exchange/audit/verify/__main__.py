@@ -3,6 +3,7 @@
     python -m exchange.audit.verify RECEIPT.jws --proof RECEIPT.tlog-proof --vkey log.vkey --jwks jwks.json
     python -m exchange.audit.verify --log FOLDER_OR_URL --vkey log.vkey
 
+Without --jwks, a jwks.json beside the receipt is used.
 Exit status: 0 all of it holds, 1 something does not, 2 the question or its files could not be read.
 """
 
@@ -28,8 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--vkey", type=Path, required=True, help="the log's verifier key (/log.vkey)")
     parser.add_argument("--log", metavar="FOLDER_OR_URL", help="a published log to recompute")
     given = parser.parse_args(arguments)
-    if bool(given.receipt) == bool(given.log) or bool(given.receipt) != bool(given.proof and given.jwks):
-        parser.error("give a receipt with --proof and --jwks, or --log")
+    if bool(given.receipt) == bool(given.log) or bool(given.receipt) != bool(given.proof):
+        parser.error("give a receipt with --proof, or --log")
+    if given.receipt and not given.jwks and not (given.receipt.parent / "jwks.json").exists():
+        parser.error("the receipt's signature cannot be checked: give --jwks, or lay jwks.json beside it")
     try:
         log = read_vkey(text_of(given.vkey))
         for sentence in check_log(opener(given.log), log) if given.log else receipt(given, log):
@@ -37,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     except Failed as failure:
         print(shown(f"FAILED  {failure}"))
         return 1
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeError) as error:
         print(shown(f"cannot read: {error}"), file=sys.stderr)
         return 2
     print("verified")
@@ -45,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def receipt(given: argparse.Namespace, log: LogKey) -> Iterator[str]:
-    jwks = read_json(given.jwks.read_bytes(), "the key set")
+    jwks = read_json((given.jwks or given.receipt.parent / "jwks.json").read_bytes(), "the key set")
     need(isinstance(jwks, dict) and isinstance(jwks.get("keys"), list), "the key set has no keys")
     need(all(isinstance(key, dict) for key in jwks["keys"]), "the key set has malformed keys")
     return check_receipt(text_of(given.receipt), text_of(given.proof), log, jwks)

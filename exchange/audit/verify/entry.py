@@ -12,7 +12,7 @@ def read_entry(data: bytes) -> dict[str, Any]:
     entry = read_json(data, "the entry")
     need(isinstance(entry, dict) and set(entry) == MEMBERS, "the entry has other members than ours")
     need(canonical(entry) == data, "the entry is not canonical JSON")
-    need(entry["v"] == 1, "the entry is of another version")
+    need(entry["v"] == 1 and entry["v"] is not True, "the entry is of another version")
     need(isinstance(entry["time"], str) and isinstance(entry["kind"], str), "the entry has no time or kind")
     numbered = isinstance(entry["licence"], str) and type(entry["seq"]) is int and entry["seq"] >= 1
     need(numbered or (entry["licence"] is None and entry["seq"] is None), "the entry is wrongly numbered")

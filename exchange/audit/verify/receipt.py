@@ -63,8 +63,12 @@ def check_receipt(token: str, proof: str, log: LogKey, jwks: dict[str, Any]) -> 
         f", number {entry['seq']} of licence {entry['licence']}" if entry["licence"] else ""
     )
     need(isinstance(payload.get("record"), dict), "the receipt carries no record")
-    salted = unbase64(payload.get("salt"), "the salt") + canonical(payload["record"])
-    commitment = unbase64(entry["commitment"], "the commitment")
+    salt, commitment = (
+        unbase64(payload.get("salt"), "the salt"),
+        unbase64(entry["commitment"], "the commitment"),
+    )
+    need(len(salt) == 32, "the salt has not 32 bytes")
+    salted = salt + canonical(payload["record"])
     need(hashlib.sha256(salted).digest() == commitment, "the record is not the one the entry commits to")
     yield "the entry commits to the record in the receipt"
     index, siblings, note = read_proof(proof)
