@@ -9,8 +9,8 @@ from enum import StrEnum
 
 
 class Mode(StrEnum):
-    FULL = "full"          # 整体授权: every registered resource of the region, less the exclusions
-    SECTOR = "sector"      # 分领域授权: the resources tagged with the sector, run as a zone
+    FULL = "full"  # 整体授权: every registered resource of the region, less the exclusions
+    SECTOR = "sector"  # 分领域授权: the resources tagged with the sector, run as a zone
     SCENARIO = "scenario"  # 依场景授权: only the listed resources, for one scenario and one grantee
 
 

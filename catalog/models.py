@@ -39,12 +39,19 @@ class Resource(Named):
 
     code = models.SlugField(_("code"), max_length=60, unique=True)
     holder = models.ForeignKey(Party, on_delete=models.PROTECT, related_name="resources", verbose_name=_("data holder"))
-    domain = models.ForeignKey(Domain, on_delete=models.PROTECT, related_name="resources", verbose_name=_("data domain"))
+    domain = models.ForeignKey(
+        Domain, on_delete=models.PROTECT, related_name="resources", verbose_name=_("data domain")
+    )
     sector = models.SlugField(_("sector"), max_length=60, blank=True)
     data_class = models.CharField(_("data class"), max_length=12, choices=DataClass, default=DataClass.GENERAL)
     state = models.CharField(_("state"), max_length=12, choices=State, default=State.DRAFT)
     snapshot = models.ForeignKey(
-        "Snapshot", on_delete=models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("snapshot in service")
+        "Snapshot",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("snapshot in service"),
     )
 
     class Meta:
@@ -53,8 +60,10 @@ class Resource(Named):
 
 
 class Snapshot(models.Model):
-    """What the exchange knows of one snapshot: its public manifest and the holder's policy, as the node signed
-    them. `policy` has population, profile, entity, threshold, queries (the cap) and its digest."""
+    """What the exchange knows of one snapshot: its manifest and the holder's policy, as the node signed.
+
+    `policy` has population, profile, entity, threshold, queries (the cap) and its digest.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     resource = models.ForeignKey(Resource, on_delete=models.PROTECT, related_name="snapshots")
@@ -110,11 +119,20 @@ class Authorization(Named):
 
     code = models.SlugField(_("code"), max_length=60, unique=True)
     mode = models.CharField(_("mode"), max_length=12, choices=Mode)
-    authority = models.ForeignKey(Party, on_delete=models.PROTECT, related_name="granted", verbose_name=_("granting authority"))
+    authority = models.ForeignKey(
+        Party, on_delete=models.PROTECT, related_name="granted", verbose_name=_("granting authority")
+    )
     operator = models.ForeignKey(Party, on_delete=models.PROTECT, related_name="operated", verbose_name=_("operator"))
-    merchants = models.ManyToManyField(Party, blank=True, related_name="sub_licensed", verbose_name=_("sub-licensed merchants"))
+    merchants = models.ManyToManyField(
+        Party, blank=True, related_name="sub_licensed", verbose_name=_("sub-licensed merchants")
+    )
     grantee = models.ForeignKey(
-        Party, on_delete=models.PROTECT, null=True, blank=True, related_name="scenarios", verbose_name=_("grantee")
+        Party,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="scenarios",
+        verbose_name=_("grantee"),
     )
     sector = models.SlugField(_("sector"), max_length=60, blank=True)
     scenario = models.TextField(_("scenario"), blank=True)
@@ -123,8 +141,12 @@ class Authorization(Named):
     purposes = models.JSONField(_("purposes"), default=list, blank=True)
     since = models.DateField(_("from"))
     until = models.DateField(_("until"))
-    holder_share = models.PositiveIntegerField(_("holder's share (1/10,000)"), validators=[MaxValueValidator(BASIS_POINTS)])
-    platform_share = models.PositiveIntegerField(_("platform's share (1/10,000)"), validators=[MaxValueValidator(BASIS_POINTS)])
+    holder_share = models.PositiveIntegerField(
+        _("holder's share (1/10,000)"), validators=[MaxValueValidator(BASIS_POINTS)]
+    )
+    platform_share = models.PositiveIntegerField(
+        _("platform's share (1/10,000)"), validators=[MaxValueValidator(BASIS_POINTS)]
+    )
     state = models.CharField(_("state"), max_length=12, choices=State, default=State.DRAFT)
 
     class Meta:
@@ -132,7 +154,8 @@ class Authorization(Named):
         verbose_name_plural = _("authorizations")
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(holder_share__lte=BASIS_POINTS - models.F("platform_share")), name="authorization_shares"
+                condition=models.Q(holder_share__lte=BASIS_POINTS - models.F("platform_share")),
+                name="authorization_shares",
             ),
             models.CheckConstraint(condition=models.Q(until__gte=models.F("since")), name="authorization_days"),
         ]
@@ -164,12 +187,18 @@ class Product(Named):
     authorization = models.ForeignKey(
         Authorization, on_delete=models.PROTECT, related_name="products", verbose_name=_("authorization")
     )
-    merchant = models.ForeignKey(Party, on_delete=models.PROTECT, related_name="products", verbose_name=_("data merchant"))
-    resource = models.ForeignKey(Resource, on_delete=models.PROTECT, related_name="products", verbose_name=_("resource"))
+    merchant = models.ForeignKey(
+        Party, on_delete=models.PROTECT, related_name="products", verbose_name=_("data merchant")
+    )
+    resource = models.ForeignKey(
+        Resource, on_delete=models.PROTECT, related_name="products", verbose_name=_("resource")
+    )
     columns = models.JSONField(_("columns"), default=list)
     profile = models.CharField(_("profile"), max_length=12)
     threshold = models.PositiveIntegerField(_("least entities in a cell"), default=10)
-    merchant_share = models.PositiveIntegerField(_("merchant's share (1/10,000)"), validators=[MaxValueValidator(BASIS_POINTS)])
+    merchant_share = models.PositiveIntegerField(
+        _("merchant's share (1/10,000)"), validators=[MaxValueValidator(BASIS_POINTS)]
+    )
     state = models.CharField(_("state"), max_length=12, choices=State, default=State.DRAFT)
 
     class Meta:

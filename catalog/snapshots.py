@@ -1,17 +1,17 @@
-"""What the exchange knows of a node's snapshots: asked of the node by a signed order, kept as it signed it."""
+"""What the exchange knows of a node's snapshots: asked by a signed order, kept as the node signed it."""
 
 import json
 import time
 
 from django.conf import settings
 from django.db import transaction
+from exchange.sandbox.client import Node
 
 from catalog.models import Column, Domain, Resource, Snapshot
 from exchange.audit import keys, log
 from exchange.crypto.keys import from_jwk
 from exchange.errors import Problem
 from exchange.ids import new_id
-from exchange.sandbox.client import Node
 from exchange.sandbox.orders import Order, OrderKind, Outcome
 from exchange.sandbox.schema import manifest_from_json
 
@@ -57,9 +57,7 @@ def refresh(resource: Resource, actor: str) -> Snapshot:
     return _take_up(resource, manifest.snapshot, described["manifest"], policy, answer.release_jws, actor)
 
 
-def _take_up(
-    resource: Resource, code: str, manifest: dict, policy: dict, release: str, actor: str
-) -> Snapshot:
+def _take_up(resource: Resource, code: str, manifest: dict, policy: dict, release: str, actor: str) -> Snapshot:
     with transaction.atomic():
         snapshot = Snapshot.objects.create(
             resource=resource, code=code, manifest=manifest, policy=policy, release=release

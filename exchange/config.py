@@ -20,16 +20,16 @@ class Misconfigured(SystemExit):
 class Config:
     """What the exchange reads from its environment; times are in seconds."""
 
-    var: Path                     # state: database, keys, log tiles, documents
-    origin: str                   # the log's origin line and the `iss` of receipts
-    name: str                     # this exchange's name in orders
+    var: Path  # state: database, keys, log tiles, documents
+    origin: str  # the log's origin line and the `iss` of receipts
+    name: str  # this exchange's name in orders
     key_passphrase: bytes | None  # opens the private keys in var/keys
-    order_seconds: int            # how long a node may take up an order
-    sequence_seconds: float       # how often the worker integrates the log
-    document_bytes: int           # the largest document
-    listen: tuple[str, int]       # where `manage.py serve` listens: host, port
-    web_workers: int              # processes of the web server
-    web_threads: int              # threads in each; a query holds one until its node answers
+    order_seconds: int  # how long a node may take up an order
+    sequence_seconds: float  # how often the worker integrates the log
+    document_bytes: int  # the largest document
+    listen: tuple[str, int]  # where `manage.py serve` listens: host, port
+    web_workers: int  # processes of the web server
+    web_threads: int  # threads in each; a query holds one until its node answers
 
 
 def text(name: str, default: str) -> str:
@@ -78,7 +78,9 @@ def secret_key(var: Path, debug: bool) -> str:
     given = text("SLUICE_SECRET_KEY", "")
     if given:
         if len(given) < 32 and not debug:
-            raise Misconfigured("SLUICE_SECRET_KEY: at least 32 characters, or leave it unset and one is made")
+            raise Misconfigured(
+                "SLUICE_SECRET_KEY: at least 32 characters, or leave it unset and one is made"
+            )
         return given
     path = var / "keys" / "django.secret"
     path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -98,7 +100,9 @@ def database(var: Path) -> dict[str, Any]:
     if url.startswith("sqlite:"):
         return sqlite(Path(dj_database_url.parse(url)["NAME"]))
     if not url.startswith(("postgres:", "postgresql:")):
-        raise Misconfigured("DATABASE_URL: postgres://user:password@host:port/name, or leave it unset for SQLite")
+        raise Misconfigured(
+            "DATABASE_URL: postgres://user:password@host:port/name, or leave it unset for SQLite"
+        )
     found: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=600, conn_health_checks=True))
     options = found.setdefault("OPTIONS", {})
     # A commit is on disk before it is answered, whatever the server's default.
@@ -112,7 +116,7 @@ def sqlite(path: Path) -> dict[str, Any]:
         "NAME": str(path),
         "CONN_MAX_AGE": None,
         "OPTIONS": {
-            # IMMEDIATE: a transaction that will write takes the lock at its start, so it never fails half way.
+            # A transaction that will write takes the lock at its start, so it never fails half way.
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
             # recursive_triggers: without it INSERT OR REPLACE deletes a row past the append-only triggers.

@@ -20,7 +20,6 @@ INSTALLED_APPS = [
     "catalog",
     "licensing",
     "settlement",
-    "exchange.portal",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -32,6 +31,7 @@ INSTALLED_APPS = [
     "guardian",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "exchange.portal",  # last: its admin replaces those that other apps bring
 ]
 
 MIDDLEWARE = [
@@ -64,7 +64,7 @@ TEMPLATES = [
 ]
 
 DATABASES = {"default": config.database(VAR)}
-# Reserve and settle are transactions of their own; one around the whole request would hold locks while a node works.
+# Reserve and settle are transactions of their own; one around a request would lock while a node works.
 DATABASES["default"]["ATOMIC_REQUESTS"] = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -113,7 +113,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Sluice",
-    "DESCRIPTION": "An exchange for public-data authorized operation: metered aggregate queries with receipts.",
+    "DESCRIPTION": "Public-data authorized operation: metered aggregate queries with receipts.",
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,

@@ -78,9 +78,9 @@ Verdict = Allow | Refuse
 
 def decide(offer: Offer, licence: LicenceTerms | None, request: Request, usage: Usage) -> Verdict:
     """The verdict on one query. Total: every combination of arguments has an answer."""
-    why = covers(offer.grant, offer.item, request.purpose, offer.merchant, request.day)
-    if why is Reason.NOT_REGISTERED:
+    if not offer.item.registered:
         return Refuse("resource_not_in_force")
+    why = covers(offer.grant, offer.item, request.purpose, offer.merchant, request.day)
     if why in (Reason.NOT_IN_FORCE, Reason.NOT_YET, Reason.EXPIRED):
         return Refuse("authorization_not_in_force", str(why))
     if why is not None and why is not Reason.OTHER_PURPOSE:

@@ -34,6 +34,13 @@ def do_transition(licence: Licence, to: str, actor: str, reason: str = "") -> No
     licence.state = to
 
 
+def do_change(licence: Licence, actor: str, fields: list[str]) -> None:
+    """Save changed fields and log which. What was reserved before keeps the terms it was reserved under."""
+    with transaction.atomic():
+        licence.save(update_fields=fields)
+        _record(licence, "licence.changed", actor, ", ".join(sorted(fields)))
+
+
 def _record(licence: Licence, kind: str, actor: str, reason: str) -> None:
     number = meters.do_number_record(meters.lock(licence))
     body = {

@@ -1,6 +1,6 @@
 """Money moves here and nowhere else: top-up, hold, post with its shares, void.
 
-Every `do_` is called inside the caller's transaction. Amounts are minor units; nothing of amount 0 is written.
+Every `do_` is called inside the caller's transaction. Amounts are minor units; nothing is written for 0.
 """
 
 from collections.abc import Mapping
@@ -49,7 +49,9 @@ def do_hold(query: MeteredQuery, amount: int) -> None:
     _move(Transfer.Kind.HOLD, wallet, account_of(None, Account.Kind.CLEARING), amount, query=query)
 
 
-def do_post(query: MeteredQuery, amount: int, shares: Mapping[str, int], owners: Mapping[str, UUID | None]) -> dict[str, int]:
+def do_post(
+    query: MeteredQuery, amount: int, shares: Mapping[str, int], owners: Mapping[str, UUID | None]
+) -> dict[str, int]:
     """Take `amount` of what was held for `query` and pay the shares out of it; each share's amount by role.
 
     `shares` are basis points by role, `owners` the parties by role. What was held beyond `amount` is freed.
@@ -96,6 +98,11 @@ def _resolve(query: MeteredQuery, kind: str, amount: int) -> Transfer | None:
 
 
 def _move(
-    kind: str, debit: Account, credit: Account, amount: int, query: MeteredQuery | None = None, hold: Transfer | None = None
+    kind: str,
+    debit: Account,
+    credit: Account,
+    amount: int,
+    query: MeteredQuery | None = None,
+    hold: Transfer | None = None,
 ) -> Transfer:
     return Transfer.objects.create(kind=kind, debit=debit, credit=credit, amount=amount, query=query, hold=hold)

@@ -8,28 +8,28 @@ the client's retry or by the worker, it sends the same order again and the node 
 """
 
 import sys
-from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from exchange.sandbox.client import Answer
 
-from catalog.registry import shares
-from catalog.snapshots import node_of, order_for
+from catalog.snapshots import node_of
 from exchange.api.tokens import Caller
 from exchange.audit import keys, log, receipts
 from exchange.errors import Problem
 from exchange.ids import new_id
-from exchange.sandbox.client import Answer
-from exchange.sandbox.orders import OrderKind, Outcome, sign_order
+from exchange.sandbox.orders import Outcome
 from licensing import meters
 from licensing.chain import load_chain
-from licensing.decide import Allow, Refuse, Request, Usage as History, decide
+from licensing.decide import Allow, Refuse, Request, decide
+from licensing.decide import Usage as History
 from settlement import failures, ledger
 from settlement.models import MeteredQuery, Receipt, StoredRelease, Usage
 from settlement.prepared import Ask, Prepared, prepare
 from settlement.rating import rate, total
+from settlement.rows import facts, new_query
 
 FAILURES_IN_A_ROW = 10  # then the licence is suspended: failures are not a free way to probe
 
@@ -39,23 +39,23 @@ def answer(caller: Caller, ask: Ask) -> MeteredQuery:
     query = known(caller, ask)
     if query is None:
         try:
-            prepared = prepare(caller.party, ask)                               # 2
+            prepared = prepare(caller.party, ask)  # 2
             sys.audit("sluice.exchange.parsed", ask.idempotency_key)
-            check(prepared, ask)                                                # 3
+            check(prepared, ask)  # 3
             sys.audit("sluice.exchange.decided", ask.idempotency_key)
-            query = reserve(caller, ask, prepared)                              # 4
+            query = reserve(caller, ask, prepared)  # 4
         except Problem as problem:
             refuse(caller, ask, problem)
             raise
-    return finish(query)                                                        # 5, 6
+    return finish(query)  # 5, 6
 
 
 def finish(query: MeteredQuery) -> MeteredQuery:
     """Bring a reserved query to its end, and say how it ended. Safe to call again, and at the same time."""
     if query.state == MeteredQuery.State.RESERVED:
-        release = query.release or execute(query)                               # 5
+        release = query.release or execute(query)  # 5
         sys.audit("sluice.exchange.released", str(query.pk))
-        query = settle(query.pk, release)                                       # 6
+        query = settle(query.pk, release)  # 6
         sys.audit("sluice.exchange.settled", str(query.pk))
     if query.code:
         raise Problem(query.code, query=str(query.pk))
@@ -63,7 +63,7 @@ def finish(query: MeteredQuery) -> MeteredQuery:
 
 
 def known(caller: Caller, ask: Ask) -> MeteredQuery | None:
-    """The query this client asked under the same key. Raises Problem idempotency_key_reused for another body."""
+    """The query this client asked under the same key. Raises idempotency_key_reused for another body."""
     query = (
         MeteredQuery.objects.select_related("release", "product__resource__domain")
         .filter(client=caller.client, idempotency_key=ask.idempotency_key)
@@ -139,7 +139,7 @@ def execute(query: MeteredQuery) -> StoredRelease:
 
 
 def settle(pk: UUID, release: StoredRelease) -> MeteredQuery:
-    """Transaction 2: usage, money, receipt and log record, all or nothing, on disk. Once, whoever comes first."""
+    """Transaction 2: usage, money, receipt and log record, all or nothing; once, whoever is first."""
     with transaction.atomic(durable=True):
         query = MeteredQuery.objects.select_for_update(of=("self",)).select_related(
             "release", "licence", "product__resource__domain", "party"
@@ -166,7 +166,7 @@ def settle(pk: UUID, release: StoredRelease) -> MeteredQuery:
 
 
 def charge(query: MeteredQuery, release: StoredRelease, number: int) -> None:
-    """Usage, post and shares, receipt. A failed query costs what it held: its cost must not depend on data."""
+    """Usage, post, shares, receipt. A failed query costs what it held: a cost must not depend on data."""
     cells = query.cells if release.outcome == Outcome.FAILED else release.cells
     lines = rate(query.tariff, calls=1, cells=cells)
     amount = total(lines)
@@ -201,38 +201,3 @@ def uncertain(query: MeteredQuery, problem: Problem) -> None:
         number = meters.do_number_record(meters.lock(query.licence))
         body = facts(query) | {"code": problem.code}
         log.append("query.uncertain", body, licence=query.licence.pseudonym, seq=number)
-
-
-def new_query(caller: Caller, ask: Ask, prepared: Prepared) -> MeteredQuery:
-    """The row to reserve, with its signed order."""
-    chain, pk = prepared.chain, new_id()
-    order = ""
-    if prepared.stored is None:
-        order = sign_order(
-            order_for(
-                chain.resource.domain, OrderKind.QUERY, id=pk, resource=chain.resource.code, snapshot=prepared.snapshot,
-                terms=chain.disclosure, query=prepared.query, columns=tuple(sorted(chain.product.columns)),
-            ),
-            keys.current("order"),
-        )  # fmt: skip
-    product = chain.product
-    owners = {"holder": str(product.resource.holder_id), "operator": str(product.authorization.operator_id)}
-    owners |= {"merchant": str(product.merchant_id), "platform": ""}
-    return MeteredQuery(
-        id=pk, client_id=caller.client, party_id=caller.party, licence=prepared.licence, product=product,
-        idempotency_key=ask.idempotency_key, body_digest=ask.body_digest, purpose=ask.purpose,
-        query=prepared.query, outputs=prepared.outputs, snapshot=prepared.snapshot, release_key=prepared.release_key,
-        terms={"tariff": prepared.tariff_json, "shares": shares(product), "owners": owners},
-        order=order, price=prepared.price, cells=prepared.cells, release=prepared.stored,
-        stored=prepared.stored is not None,
-        send_again_at=timezone.now() + timedelta(seconds=settings.SLUICE.order_seconds),
-    )  # fmt: skip
-
-
-def facts(query: MeteredQuery) -> dict[str, object]:
-    """What every record of a query says."""
-    return {
-        "v": 1, "query": str(query.pk), "licence": str(query.licence_id), "product": query.product.code,
-        "buyer": str(query.party_id), "client": str(query.client_id), "purpose": query.purpose,
-        "snapshot": query.snapshot, "asked": query.query, "held": query.price,
-    }  # fmt: skip

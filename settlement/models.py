@@ -18,8 +18,11 @@ from licensing.tariff import Tariff
 
 @guarded
 class StoredRelease(models.Model):
-    """A release as the node signed it, with its result where it has one. `key` is the digest of all that determines the answer,
-    so the same question under the same policy on the same snapshot finds it."""
+    """A release as the node signed it, with its result where it has one.
+
+    `key` is the digest of all that determines the answer: the same question under the same policy on the same
+    snapshot finds it.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     key = models.CharField(max_length=64, db_index=True)
@@ -73,9 +76,7 @@ class MeteredQuery(models.Model):
         verbose_name = _("query")
         verbose_name_plural = _("queries")
         constraints = [models.UniqueConstraint(fields=["client", "idempotency_key"], name="query_once")]
-        indexes = [
-            models.Index(fields=["send_again_at"], condition=models.Q(state="reserved"), name="query_uncertain")
-        ]
+        indexes = [models.Index(fields=["send_again_at"], condition=models.Q(state="reserved"), name="query_uncertain")]
 
     def __str__(self) -> str:
         return str(self.id)
@@ -90,10 +91,10 @@ class Account(models.Model):
     """A side of the ledger. Its balance is derived from transfers."""
 
     class Kind(models.TextChoices):
-        WALLET = "wallet", _("prepaid")     # a buyer's money; has a locked Balance
-        INCOME = "income", _("income")      # what a party has earned
+        WALLET = "wallet", _("prepaid")  # a buyer's money; has a locked Balance
+        INCOME = "income", _("income")  # what a party has earned
         CLEARING = "clearing", _("clearing")  # between a buyer's payment and the shares; always ends at 0
-        BANK = "bank", _("bank")            # the world outside
+        BANK = "bank", _("bank")  # the world outside
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     party = models.ForeignKey(Party, on_delete=models.PROTECT, null=True, blank=True, related_name="accounts")
@@ -126,7 +127,8 @@ class Balance(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(credits__gte=models.F("debits") + models.F("held")), name="wallet_not_overdrawn"
+                condition=models.Q(credits__gte=models.F("debits") + models.F("held")),
+                name="wallet_not_overdrawn",
             )
         ]
 
@@ -162,7 +164,9 @@ class Transfer(models.Model):
         verbose_name = _("transfer")
         verbose_name_plural = _("transfers")
         constraints = [
-            models.UniqueConstraint(fields=["hold"], condition=models.Q(kind__in=["post", "void"]), name="hold_resolved_once"),
+            models.UniqueConstraint(
+                fields=["hold"], condition=models.Q(kind__in=["post", "void"]), name="hold_resolved_once"
+            ),
             models.UniqueConstraint(fields=["query"], condition=models.Q(kind="hold"), name="query_held_once"),
             models.CheckConstraint(condition=~models.Q(debit=models.F("credit")), name="transfer_moves"),
             models.CheckConstraint(

@@ -21,7 +21,7 @@ def table_of(query: MeteredQuery) -> pa.Table:
 
 
 def document_of(query: MeteredQuery) -> dict[str, Any]:
-    """The JSON answer. `rows` are lists in the order of `columns`; a suppressed cell has nulls and says so."""
+    """The JSON answer. `rows` are lists in the order of `columns`; a suppressed cell has nulls."""
     table, usage = table_of(query), query.usage
     return {
         "id": str(query.pk),

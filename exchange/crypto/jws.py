@@ -22,7 +22,9 @@ class BadSignature(Exception):
 
 def sign(payload: Mapping[str, Any], key: SigningKey, typ: str) -> str:
     """The compact JWS of `payload` with header `{alg: EdDSA, kid, typ}`."""
-    return _JWS.encode(canonical(payload), key.private, algorithm="EdDSA", headers={"kid": key.kid, "typ": typ})
+    return _JWS.encode(
+        canonical(payload), key.private, algorithm="EdDSA", headers={"kid": key.kid, "typ": typ}
+    )
 
 
 def verify(token: str, keys: Mapping[str, Ed25519PublicKey], typ: str) -> dict[str, Any]:

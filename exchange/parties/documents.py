@@ -34,7 +34,12 @@ def store(party: Party, upload: UploadedFile, by: User | None = None) -> Documen
     upload.seek(0)
     sha256, size = _write(upload)
     return Document.objects.create(
-        party=party, name=Path(str(upload.name)).name[:200], media_type=media_type, size=size, sha256=sha256, added_by=by
+        party=party,
+        name=Path(str(upload.name)).name[:200],
+        media_type=media_type,
+        size=size,
+        sha256=sha256,
+        added_by=by,
     )
 
 

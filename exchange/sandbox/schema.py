@@ -21,8 +21,8 @@ class Kind(StrEnum):
 
 class Role(StrEnum):
     DIMENSION = "dimension"  # grouped and filtered by; has a domain
-    MEASURE = "measure"      # summed and averaged; has bounds low..high
-    ENTITY = "entity"        # the protected unit; never shown, only counted
+    MEASURE = "measure"  # summed and averaged; has bounds low..high
+    ENTITY = "entity"  # the protected unit; never shown, only counted
 
 
 Value = str | int | bool | None
@@ -108,7 +108,8 @@ class Manifest:
     def to_json(self) -> dict[str, Any]:
         return {
             "v": 1, "resource": self.resource, "snapshot": self.snapshot, "schema": self.schema.to_json(),
-            "rows": self.rows, "entities": self.entities, "most_rows": self.most_rows, "taken_at": self.taken_at,
+            "rows": self.rows, "entities": self.entities, "most_rows": self.most_rows,
+            "taken_at": self.taken_at,
         }  # fmt: skip
 
 

@@ -1,0 +1,278 @@
+"""The story of one metered query, told on real data through real processes and real HTTP.
+
+Everything is what a city would run: web server, worker and a confined node under the supervisor. The state
+stays in var/, so that `make serve` serves the same exchange afterwards.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import requests
+from django.conf import settings
+from django.core.management import call_command
+
+from catalog import snapshots
+from exchange.audit import keys
+from exchange.crypto.keys import b64url, raw
+from exchange.money import show
+from exchange.sandbox.node import home as node_home
+from fixtures import city, flights
+from settlement.models import Transfer
+
+MARK = "made-by-demo"
+PATIENCE_SECONDS = 120.0
+
+
+class Demo:
+    """One run. `say` prints a line."""
+
+    def __init__(self, say: Callable[[str], Any]) -> None:
+        self.say = say
+        self.folder: Path = settings.VAR / "demo"
+        host, port = settings.SLUICE.listen
+        self.url = f"http://{host}:{port}"
+        self.number = 0
+
+    def run(self) -> None:
+        self.clear()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (settings.VAR / MARK).touch()
+        call_command("migrate", verbosity=0)
+        people = self.found()
+        home = self.make_node()
+        served = subprocess.Popen(
+            [sys.executable, "manage.py", "serve"],
+            cwd=settings.BASE_DIR,
+            env=os.environ | {"SLUICE_VAR": str(settings.VAR)},
+            stdout=(self.folder / "serve.log").open("wb"),
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            self.wait("starting web, worker and node", lambda: home.endpoint.exists() and self.healthy(), served)
+            self.take_in(people, home)
+            self.list_product(people)
+            self.ask()
+            self.ask_again()
+            self.refusals()
+            self.verify()
+            self.recompute()
+        finally:
+            served.send_signal(signal.SIGTERM)
+            served.wait(30)
+        self.say(f"\nDone. The state is in {settings.VAR}; logins in demo/logins.txt there; `make serve` serves it.")
+
+    def step(self, text: str) -> None:
+        self.number += 1
+        self.say(f"\n{self.number}. {text}")
+
+    def clear(self) -> None:
+        """Start from an empty var/, if what is there was made by an earlier demo; touch nothing else."""
+        if (settings.VAR / MARK).exists():
+            for child in settings.VAR.iterdir():
+                shutil.rmtree(child) if child.is_dir() else child.unlink()
+        elif any(settings.VAR.glob("*.sqlite3")):
+            raise SystemExit(f"{settings.VAR} holds an exchange that no demo made; set SLUICE_VAR to another folder")
+
+    def found(self) -> city.City:
+        people = city.found_city()
+        self.say("Haizhou 海州 (a city that does not exist) opens its exchange. The cast:")
+        for role, (zh, en, _) in city.PARTIES.items():
+            self.say(f"   {role:<10} {zh} · {en}")
+        return people
+
+    def make_node(self) -> node_home.Home:
+        """The transport bureau's node: its home, its keys, its own law."""
+        home = node_home.Home(settings.VAR / "node" / "transport")
+        node_home.create(home, "transport", os.environ.get("SLUICE_DEMO_NODE", node_home.DEFAULT_LISTEN))
+        x = b64url(raw(keys.current("order").public))
+        node_home.write_atomic(home.policy, flights.policy(settings.SLUICE.name, x).encode(), 0o644)
+        return home
+
+    def take_in(self, people: city.City, home: node_home.Home) -> None:
+        self.step("The transport bureau registers its flights; its node takes the snapshot in.")
+        source, schema = self.folder / "flights.parquet", self.folder / "flights.schema.json"
+        rows = flights.write_source(source)
+        schema.write_text(json.dumps(flights.SCHEMA.to_json(), ensure_ascii=False, indent=1))
+        command = [
+            sys.executable,
+            "-m",
+            "exchange.sandbox",
+            "intake",
+            str(home.root),
+            flights.CODE,
+            str(source),
+        ]
+        intake = subprocess.Popen([*command, "--schema", str(schema)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.wait(f"taking in {rows:,} rows", lambda: intake.poll() is not None)
+        out, err = intake.communicate()
+        if intake.returncode:
+            raise SystemExit(err.decode())
+        report = json.loads(out)
+        self.say(f"   {report['rows_read']:,} rows read, {report['rows_kept']:,} kept, {report['entities']:,} aircraft")
+        self.say(f"   clamped {report['clamped']}, nulled {report['nulled']}, without aircraft {report['dropped']:,}")
+        endpoint = json.loads(home.endpoint.read_text())
+        domain = city.join(endpoint, "transport", "海州市交通数据域", "Haizhou transport data domain")
+        self.resource = city.register(
+            flights.CODE, "航班运行数据", "Flight operations", people.holder, domain, sector="transport"
+        )
+        snapshot = snapshots.refresh(self.resource, actor=str(people.holder.pk))
+        self.say(
+            f"   the exchange knows: snapshot {snapshot.code}, {len(snapshot.manifest['schema']['columns'])} columns;"
+        )
+        self.say(f"   the holder's law: {snapshot.policy['profile']}, k = {snapshot.policy['threshold']} aircraft, "
+                 f"{snapshot.policy['queries']} queries in all")  # fmt: skip
+
+    def list_product(self, people: city.City) -> None:
+        self.step("The city authorizes an operator; a merchant lists a product; a buyer gets a licence.")
+        authorization = city.authorize(people, "haizhou-2026")
+        columns = [column.name for column in flights.SCHEMA.columns]
+        product = city.offer(
+            people, flights.PRODUCT, authorization, self.resource, columns,
+            name_zh="航班延误统计", name_en="Flight delay statistics",
+        )  # fmt: skip
+        licence = city.license_to(people.buyer, product, ["travel-insurance"])
+        city.fund(people.buyer, 1_000_000)
+        self.client = city.client_of(people.buyer)
+        self.hire(people)
+        self.say(
+            f"   {authorization.name_zh}, mode {authorization.mode}; product {product.code}, profile {product.profile}"
+        )
+        self.say(f"   licence for {licence.purposes}, {licence.quota} calls, "
+                 f"{show(licence.tariff['per_call'])} a call and {show(licence.tariff['per_cell'])} a cell")  # fmt: skip
+
+    def hire(self, people: city.City) -> None:
+        """Logins for the admin, and the buyer's client, written where only their owner reads them."""
+        lines = ["# Logins of the demo's people for /admin/, and the buyer's API client"]
+        for role in ("holder", "authority", "operator", "merchant"):
+            _, password = city.hire(getattr(people, role), role)
+            lines.append(f"{role}\t{password}")
+        _, password = city.break_glass("admin")
+        lines.append(f"admin\t{password}")
+        lines.append(f"client_id\t{self.client[0]}\nclient_secret\t{self.client[1]}")
+        node_home.write_atomic(self.folder / "logins.txt", "\n".join(lines).encode() + b"\n", 0o600)
+
+    def ask(self) -> None:
+        self.step("The buyer gets a token and asks, over HTTP.")
+        answer = requests.post(
+            f"{self.url}/oauth/token", data={"grant_type": "client_credentials"}, auth=self.client, timeout=30
+        )
+        answer.raise_for_status()
+        self.token = answer.json()["access_token"]
+        self.say(f"   {flights.SQL}")
+        body = self.post("first", flights.SQL)
+        self.answer = body
+        self.table(body)
+        price = body["price"]
+        lines = ", ".join(f"{line['quantity']} {line['what']} × {show(line['unit_price'])}" for line in price["lines"])
+        self.say(f"   price {show(price['amount'])} ({lines})")
+        for transfer in Transfer.objects.filter(query=body["id"]).select_related("debit__party", "credit__party"):
+            whose = transfer.credit.party.name_en if transfer.credit.party else "the exchange"
+            self.say(f"   ledger: {transfer.kind:<5} {show(transfer.amount):>12}  → {whose} {transfer.role}")
+        self.say(f"   receipt: {body['receipt'][:60]}… ({len(body['receipt'])} characters)")
+
+    def table(self, body: dict[str, Any], most: int = 8) -> None:
+        names = [column["name"] for column in body["columns"]]
+        released = [row for row in body["rows"] if row[-1] == "released"]
+        hidden = [row for row in body["rows"] if row[-1] != "released"]
+        self.say("   " + "  ".join(f"{name:>10}" for name in names))
+        for row in released[: most - 2] + hidden[:2]:
+            shown = (
+                f"{value:.2f}" if isinstance(value, float) else "·" if value is None else str(value) for value in row
+            )
+            self.say("   " + "  ".join(f"{value:>10}" for value in shown))
+        self.say(f"   … {len(body['rows'])} cells: {len(released)} released, {len(hidden)} suppressed (fewer than 10 "
+                 "aircraft, dominated, or empty: they look the same)")  # fmt: skip
+
+    def ask_again(self) -> None:
+        self.step("The same query again: the stored release, metered as a call, no new query of the population.")
+        body = self.post("second", flights.SQL)
+        same = body["rows"] == self.answer["rows"]
+        self.say(f"   stored: {body['stored']}, same answer: {same}, price {show(body['price']['amount'])}")
+        if not (body["stored"] and same):
+            raise SystemExit("the second answer is not the stored one")
+
+    def refusals(self) -> None:
+        self.step("What is refused, and what is hidden.")
+        one_aircraft = f"SELECT COUNT(*) FROM {flights.PRODUCT} WHERE tailnum = 'N14228'"  # noqa: S608
+        self.refused("for one aircraft", one_aircraft, "travel-insurance")
+        by_aircraft = f"SELECT tailnum, COUNT(*) FROM {flights.PRODUCT} GROUP BY tailnum"  # noqa: S608
+        self.refused("by aircraft", by_aircraft, "travel-insurance")
+        self.refused("under another purpose", flights.SQL, "marketing")
+        small = next(row for row in self.answer["rows"] if row[-1] == "suppressed")
+        self.say(f"   a cell with too few aircraft: {small}")
+
+    def verify(self) -> None:
+        self.step("The receipt, its place in the log, and the stand-alone verifier.")
+        links = self.answer["links"]
+        self.wait("the log takes the record in", lambda: self.get(links["proof"]).ok)
+        (self.folder / "receipt.jws").write_text(self.get(links["receipt"]).text)
+        (self.folder / "receipt.tlog-proof").write_text(self.get(links["proof"]).text)
+        (self.folder / "log.vkey").write_text(requests.get(f"{self.url}/log.vkey", timeout=30).text)
+        (self.folder / "jwks.json").write_text(requests.get(f"{self.url}/.well-known/jwks.json", timeout=30).text)
+        command = [
+            sys.executable, "-m", "exchange.audit.verify", "receipt.jws", "--proof", "receipt.tlog-proof",
+            "--vkey", "log.vkey", "--jwks", "jwks.json",
+        ]  # fmt: skip
+        done = subprocess.run(
+            command, cwd=self.folder, env=os.environ | {"PYTHONPATH": str(settings.BASE_DIR)}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        for line in done.stdout.splitlines():
+            self.say(f"   {line}")
+        if done.returncode:
+            raise SystemExit("the receipt does not verify")
+
+    def recompute(self) -> None:
+        self.step("manage.py fsck recomputes all of it: log, receipts, ledger, usage, meters, the node's journal.")
+        call_command("fsck")
+
+    def post(self, key: str, sql: str, purpose: str = "travel-insurance", expect: int = 200) -> dict[str, Any]:
+        response = requests.post(
+            f"{self.url}/v1/queries",
+            json={"sql": sql, "purpose": purpose},
+            headers={
+                "Authorization": f"Bearer {self.token}",
+                "Idempotency-Key": f"demo-{key}",
+                "Accept-Language": "en",
+            },
+            timeout=60,
+        )
+        if response.status_code != expect:
+            raise SystemExit(f"expected {expect}, got {response.status_code}: {response.text}")
+        return dict(response.json())
+
+    def refused(self, key: str, sql: str, purpose: str) -> None:
+        body = self.post(key, sql, purpose, expect=403)
+        self.say(f"   {key}: {body['status']} {body['code']}: {body['title']}")
+
+    def get(self, path: str) -> requests.Response:
+        return requests.get(f"{self.url}{path}", headers={"Authorization": f"Bearer {self.token}"}, timeout=30)
+
+    def healthy(self) -> bool:
+        try:
+            return requests.get(f"{self.url}/health", timeout=2).ok
+        except requests.ConnectionError:
+            return False
+
+    def wait(self, what: str, done: Callable[[], bool], process: "subprocess.Popen[bytes] | None" = None) -> None:
+        """Wait until `done`, with a bar on a terminal; give up when `process` ends or patience does."""
+        started = time.monotonic()
+        while not done():
+            waited = time.monotonic() - started
+            if waited > PATIENCE_SECONDS or (process is not None and process.poll() is not None):
+                raise SystemExit(f"{what}: did not happen; see {self.folder / 'serve.log'}")
+            if sys.stdout.isatty():
+                bar = "█" * int(waited * 4 % 20)
+                print(f"\r   {what} [{bar:<20}] {waited:.0f} s", end="", flush=True)
+            time.sleep(0.1)
+        if sys.stdout.isatty():
+            print("\r\033[K", end="")
+        self.say(f"   {what}: {time.monotonic() - started:.1f} s")

@@ -1,0 +1,78 @@
+"""The row of a query as it is reserved, and what every record of it says."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.utils import timezone
+
+from catalog.models import Product
+from catalog.registry import shares
+from catalog.snapshots import order_for
+from exchange.api.tokens import Caller
+from exchange.audit import keys
+from exchange.ids import new_id
+from exchange.sandbox.orders import OrderKind, sign_order
+from settlement.models import MeteredQuery
+from settlement.prepared import Ask, Prepared
+
+
+def new_query(caller: Caller, ask: Ask, prepared: Prepared) -> MeteredQuery:
+    """The row to reserve, with its signed order where the node will be asked. Its id is the order's."""
+    pk, product = new_id(), prepared.chain.product
+    return MeteredQuery(
+        id=pk,
+        client_id=caller.client,
+        party_id=caller.party,
+        licence=prepared.licence,
+        product=product,
+        idempotency_key=ask.idempotency_key,
+        body_digest=ask.body_digest,
+        purpose=ask.purpose,
+        query=prepared.query,
+        outputs=prepared.outputs,
+        snapshot=prepared.snapshot,
+        release_key=prepared.release_key,
+        terms={"tariff": prepared.tariff_json, "shares": shares(product), "owners": owners(product)},
+        order="" if prepared.stored else signed_order(pk, prepared),
+        price=prepared.price,
+        cells=prepared.cells,
+        release=prepared.stored,
+        stored=prepared.stored is not None,
+        send_again_at=timezone.now() + timedelta(seconds=settings.SLUICE.order_seconds),
+    )
+
+
+def signed_order(pk: UUID, prepared: Prepared) -> str:
+    """The order for the node of the product's domain, signed by the exchange."""
+    chain = prepared.chain
+    order = order_for(
+        chain.resource.domain,
+        OrderKind.QUERY,
+        id=pk,
+        resource=chain.resource.code,
+        snapshot=prepared.snapshot,
+        terms=chain.disclosure,
+        query=prepared.query,
+        columns=tuple(sorted(chain.product.columns)),
+    )
+    return sign_order(order, keys.current("order"))
+
+
+def owners(product: Product) -> dict[str, str]:
+    """Whose income each share is, by role; the platform's own account has no party."""
+    return {
+        "holder": str(product.resource.holder_id),
+        "operator": str(product.authorization.operator_id),
+        "merchant": str(product.merchant_id),
+        "platform": "",
+    }
+
+
+def facts(query: MeteredQuery) -> dict[str, object]:
+    """What every record of a query says."""
+    return {
+        "v": 1, "query": str(query.pk), "licence": str(query.licence_id), "product": query.product.code,
+        "buyer": str(query.party_id), "client": str(query.client_id), "purpose": query.purpose,
+        "snapshot": query.snapshot, "asked": query.query, "held": query.price,
+    }  # fmt: skip
