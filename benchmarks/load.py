@@ -1,0 +1,103 @@
+"""A load generator in a process of its own: connections kept alive, each asking the next thing when answered.
+
+`python -m benchmarks.load` reads one job (JSON) from standard input and prints one result.
+"""
+
+import http.client
+import json
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from uuid import uuid4
+
+
+@dataclass(frozen=True)
+class Job:
+    """POST `bodies` in turn to `path` until `seconds` are over or the bodies are; 200 is the only success."""
+
+    port: int
+    path: str
+    bodies: list[str]
+    seconds: float
+    connections: int = 8
+    headers: dict[str, str] = field(default_factory=dict)
+    keyed: bool = False  # send a fresh Idempotency-Key with each
+
+
+@dataclass(frozen=True)
+class Measured:
+    """`seconds` is from the first request to the last answer; latencies are in milliseconds."""
+
+    answers: int
+    seconds: float
+    median_ms: float
+    p99_ms: float
+
+    @property
+    def per_second(self) -> float:
+        return self.answers / self.seconds
+
+
+def run(job: Job) -> Measured:
+    """Run `job` in another process. Raises RuntimeError where any answer is not 200."""
+    command = [sys.executable, "-m", "benchmarks.load"]
+    done = subprocess.run(command, input=json.dumps(asdict(job)), capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip())
+    return Measured(**json.loads(done.stdout))
+
+
+def _drive(job: Job) -> Measured:
+    bodies = iter(job.bodies)
+    lock = threading.Lock()
+    until = time.perf_counter() + job.seconds
+    latencies: list[float] = []
+    faults: list[str] = []
+
+    def following() -> Iterator[bytes]:
+        while time.perf_counter() < until and not faults:
+            with lock:
+                body = next(bodies, None)
+            if body is None:
+                return
+            yield body.encode()
+
+    def work() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", job.port, timeout=60)
+        try:
+            for body in following():
+                latencies.append(_ask(connection, job, body))
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            faults.append(str(error))
+
+    started = time.perf_counter()
+    threads = [threading.Thread(target=work) for _ in range(job.connections)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seconds = time.perf_counter() - started
+    if faults:
+        raise SystemExit(faults[0])
+    cuts = statistics.quantiles(latencies, n=100)
+    return Measured(len(latencies), seconds, round(cuts[49] * 1000, 2), round(cuts[98] * 1000, 2))
+
+
+def _ask(connection: http.client.HTTPConnection, job: Job, body: bytes) -> float:
+    """The seconds one answer took. Raises ValueError where it is not 200."""
+    headers = job.headers | {"Idempotency-Key": uuid4().hex} if job.keyed else job.headers
+    started = time.perf_counter()
+    connection.request("POST", job.path, body, headers)
+    response = connection.getresponse()
+    text = response.read()
+    if response.status != 200:
+        raise ValueError(f"{job.path} answered {response.status}: {text[:500]!r}")
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(_drive(Job(**json.load(sys.stdin))))))
