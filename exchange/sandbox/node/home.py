@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ class Settings:
     vaults: int = 2
     threads: int = 1
     memory_mb: int = 1024
-    rows_per_second: int = 10_000_000
+    rows_per_second: int = 2_000_000
     seconds: int = 60
     tls_certificate: str = ""
     tls_key: str = ""
@@ -148,8 +149,12 @@ def _check_listen(settings: Settings, where: str) -> None:
         raise BadConfiguration(f"{where}: off loopback the node needs tls_certificate and tls_key")
 
 
-def create(home: Home, name: str, listen: str = DEFAULT_LISTEN) -> None:
+def create(
+    home: Home, name: str, listen: str = DEFAULT_LISTEN, exchanges: Mapping[str, str] | None = None
+) -> None:
     """Make a home: folders, secrets, the node's key, node.toml and a sample policy.
+
+    `exchanges` (name → `x` of its public JWK) may send orders; the policy offers nothing yet.
 
     Raises BadConfiguration where the name or address is no good, or a node.toml is there already.
     """
@@ -168,7 +173,8 @@ def create(home: Home, name: str, listen: str = DEFAULT_LISTEN) -> None:
 
     keys.load_or_create(home.key)
     if not home.policy.exists():
-        write_atomic(home.policy, SAMPLE_POLICY.encode(), 0o644)
+        known = [f"[exchanges.{name}]\nx = {json.dumps(x)}\n" for name, x in (exchanges or {}).items()]
+        write_atomic(home.policy, "\n".join([SAMPLE_POLICY, *known]).encode(), 0o644)
     text = f"name = {json.dumps(name)}\nlisten = {json.dumps(listen)}\n"
     write_atomic(home.settings, text.encode(), 0o644)
 
@@ -198,6 +204,7 @@ SAMPLE_POLICY = """\
 # population = "aircraft"
 # columns = ["carrier", "origin", "month", "dep_delay"]
 #
-# [exchanges.sluice]            who may send orders: the exchange's public Ed25519 key (JWK member x)
+# Who may send orders, with the exchange's public Ed25519 key (the JWK's member x):
+# [exchanges.sluice]
 # x = "..."
 """

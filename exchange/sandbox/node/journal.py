@@ -54,6 +54,7 @@ class Entry:
     number: int
     order_id: str
     digest: str
+    exchange: str
     population: str
     spent: int
     token: str = ""
@@ -86,7 +87,7 @@ class Journal:
     def find(self, order_id: str) -> Entry | None:
         """What became of an order id, if it was seen before."""
         rows = self._read(
-            "SELECT number, order_id, digest, population, spent, coalesce(token, ''), coalesce(result, x'')"
+            "SELECT number, order_id, digest, exchange, population, spent, coalesce(token, ''), coalesce(result, x'')"
             " FROM entry LEFT JOIN release USING (number) WHERE order_id = ?", order_id,
         )  # fmt: skip
         return Entry(*rows[0]) if rows else None
@@ -140,7 +141,7 @@ class Journal:
         number = self._last("SELECT max(number) FROM entry") + 1
         row = (number, order_id, digest, exchange, population, spent, at)
         self._db.execute("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-        return Entry(number, order_id, digest, population, spent)
+        return Entry(number, order_id, digest, exchange, population, spent)
 
     def _release(self, number: int, answer: Answer) -> None:
         row = (number, answer.outcome, answer.code, answer.token, answer.result)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "accept": (43, 202), "accept4": (288, 242), "access": (21, None), "bind": (49, 200), "brk": (12, 214),
     "clock_getres": (229, 114), "clock_gettime": (228, 113), "clock_nanosleep": (230, 115),
-    "clone": (56, 220), "clone3": (435, 435), "close": (3, 57), "epoll_create1": (291, 20),
+    "clone": (56, 220), "clone3": (435, 435), "close": (3, 57), "dup2": (33, None), "dup3": (292, 24),
+    "epoll_create1": (291, 20),
     "epoll_ctl": (233, 21), "epoll_pwait": (281, 22), "epoll_wait": (232, None), "eventfd2": (290, 19),
     "exit": (60, 93), "exit_group": (231, 94), "faccessat": (269, 48), "faccessat2": (439, 439),
     "fadvise64": (221, 223), "fallocate": (285, 47), "fchmod": (91, 52), "fchown": (93, 55), "fcntl": (72, 25),
@@ -19,7 +20,7 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "getdents64": (217, 61), "getegid": (108, 177), "geteuid": (107, 175), "getgid": (104, 176),
     "getpeername": (52, 205), "getpid": (39, 172), "getppid": (110, 173), "getrandom": (318, 278),
     "getrusage": (98, 165), "getsockname": (51, 204), "getsockopt": (55, 209), "gettid": (186, 178),
-    "gettimeofday": (96, 169), "getuid": (102, 174), "ioctl": (16, 29), "link": (86, None),
+    "gettimeofday": (96, 169), "getuid": (102, 174), "ioctl": (16, 29), "kill": (62, 129), "link": (86, None),
     "linkat": (265, 37), "listen": (50, 201), "lseek": (8, 62), "lstat": (6, None), "madvise": (28, 233),
     "membarrier": (324, 283), "mkdir": (83, None), "mkdirat": (258, 34), "mmap": (9, 222),
     "mprotect": (10, 226), "mremap": (25, 216), "munmap": (11, 215), "nanosleep": (35, 101),
@@ -62,7 +63,7 @@ _BASE = """
     read pread64 readv preadv preadv2 write writev close lseek open openat access faccessat faccessat2
     fstat newfstatat statx stat lstat readlink readlinkat getdents64 getcwd statfs fstatfs fadvise64
     mmap munmap mremap mprotect madvise brk membarrier futex set_robust_list set_tid_address rseq
-    exit exit_group restart_syscall rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack
+    dup2 dup3 exit exit_group restart_syscall rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack
     getpid getppid gettid getuid geteuid getgid getegid getrusage times sysinfo uname getcpu getrandom
     sched_yield sched_getaffinity sched_getparam sched_getscheduler
     clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time
@@ -82,6 +83,7 @@ def base(pid: int) -> Rules:
         "prctl": (Argument(0, PRCTLS),),
         "prlimit64": (Argument(0, (0,)),),  # its own limits
         "tgkill": (Argument(0, (pid,)),),  # raise() and abort()
+        "kill": (Argument(0, (pid,)),),  # itself only
     }
 
 

@@ -1,0 +1,78 @@
+"""`python -m exchange.sandbox`: make a node's home, run the node, take data in, say what it is."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from exchange.sandbox.node import home, launcher
+from exchange.sandbox.node.confine import CannotConfine
+from exchange.sandbox.node.home import BadConfiguration, Home
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The exit code; misconfiguration is one sentence on stderr and EX_CONFIG (78)."""
+    options = _parser().parse_args(arguments)
+    at = Home(options.home)
+    try:
+        match options.command:
+            case "init":
+                home.create(at, options.name, options.listen, dict(options.exchange))
+            case "run":
+                launcher.run(at)
+            case "intake":
+                return _intake(at, options)
+            case "describe":
+                _describe(at)
+    except (BadConfiguration, CannotConfine) as error:
+        print(f"sluice: {error}", file=sys.stderr)
+        return os.EX_CONFIG
+    except launcher.Misconfigured as error:
+        print(f"sluice: the {error} cannot run; its line above says why", file=sys.stderr)
+        return os.EX_CONFIG
+    return 0
+
+
+def _intake(at: Home, options: argparse.Namespace) -> int:
+    from exchange.sandbox.node import taking_in
+
+    return taking_in.start(at, options.resource, options.file, options.schema)
+
+
+def _describe(at: Home) -> None:
+    from exchange.sandbox.node import describe
+
+    print(describe.text(at))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m exchange.sandbox", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    found = {}
+    for name, says in (
+        ("init", "make a node's home folder"),
+        ("run", "run the node until SIGTERM"),
+        ("intake", "take a file in as the new snapshot of a resource"),
+        ("describe", "say what the node is and offers, as JSON"),
+    ):
+        found[name] = commands.add_parser(name, help=says, description=says)
+        found[name].add_argument("home", type=Path, metavar="HOME")
+    found["init"].add_argument("--name", required=True)
+    found["init"].add_argument("--listen", default=home.DEFAULT_LISTEN, metavar="ADDRESS:PORT")
+    found["init"].add_argument("--exchange", type=_exchange, action="append", default=[], metavar="NAME=X",
+                               help="an exchange and the x of its public Ed25519 JWK")  # fmt: skip
+    found["intake"].add_argument("resource")
+    found["intake"].add_argument("file", type=Path)
+    found["intake"].add_argument("--schema", type=Path, required=True)
+    return parser
+
+
+def _exchange(text: str) -> tuple[str, str]:
+    name, equals, x = text.partition("=")
+    if not (name and equals and x):
+        raise argparse.ArgumentTypeError("NAME=X")
+    return name, x
+
+
+if __name__ == "__main__":
+    sys.exit(main())

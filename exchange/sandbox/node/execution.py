@@ -1,0 +1,275 @@
+"""What the gate does with an order, and in which order: the journal before the vault, the disk before the wire.
+
+Look up the id → judge → debit on disk → run in a vault → release on disk → send. An id seen before gets the
+release it got; one that was debited and never answered runs again, free, for nothing has left the vault.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+
+import jwt
+import pyarrow as pa
+
+from exchange.crypto import jws
+from exchange.crypto.canonical import canonical, digest
+from exchange.crypto.keys import SigningKey
+from exchange.errors import Problem
+from exchange.sandbox import answer
+from exchange.sandbox.frames import SUPPRESSED, BadFrame, Cells, Status
+from exchange.sandbox.node import judge, policy
+from exchange.sandbox.node.home import Settings
+from exchange.sandbox.node.journal import Answer, Entry, Exhausted, Journal
+from exchange.sandbox.node.judge import Task
+from exchange.sandbox.node.manifests import Manifests
+from exchange.sandbox.node.policy import Policy
+from exchange.sandbox.node.pool import NoVault, Overran, Pool, Vault, VaultDied
+from exchange.sandbox.orders import Order, OrderKind, Outcome, Release, read_order, sign_release
+
+VAULT_SHARE = 0.8  # of a deadline; the rest is for making, signing and keeping the answer
+ENTRIES = 5_000  # of the journal in one answer
+
+
+class Conflict(Exception):
+    """The order's id stands in the journal for another order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How a run ended: cells, or a code."""
+
+    outcome: Outcome
+    code: str = ""
+    cells: Cells | None = None
+    block: bool = False
+
+
+FAILURES = {
+    Status.SNAPSHOT_UNREADABLE: Run(Outcome.NOT_EXECUTED, "snapshot_unreadable"),
+    Status.ENGINE_FAILED: Run(Outcome.FAILED, "engine_failed"),
+}
+
+
+@dataclass(slots=True)
+class Turn:
+    """One order id in work: how many hold it or wait for it."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    takers: int = 0
+
+
+OVERRUN = Run(Outcome.FAILED, "query_failed", block=True)
+"""Too slow, out of memory or killed: with a deadline these look the same, and the plan is not tried again."""
+
+
+class Execution:
+    """One node's orders. Any number of threads."""
+
+    def __init__(
+        self, settings: Settings, key: SigningKey, law: Policy, journal: Journal, manifests: Manifests, pool: Pool
+    ) -> None:
+        self._settings, self._key, self._law = settings, key, law
+        self._journal, self._manifests, self._pool = journal, manifests, pool
+        self._keys, self._names = law.keys, law.names
+        self._blocked = journal.blocked()
+        self._turns: dict[str, Turn] = {}
+        self._guard = threading.Lock()
+
+    def answer(self, token: str) -> tuple[str, str, bytes]:
+        """(order id, release as JWS, result) for an order's JWS. Raises BadSignature, Conflict."""
+        order = read_order(token, self._keys)
+        judge.check_form(order)
+        if self._names[jwt.get_unverified_header(token)["kid"]] != order.exchange:
+            raise jws.BadSignature("signed by another exchange")
+        release = Release(
+            order.id, digest(token.encode()), order.exchange, self._settings.name, Outcome.NOT_EXECUTED,
+            policy=self._law.digest, issued_at=int(time.time()),
+        )  # fmt: skip
+        if order.kind is not OrderKind.QUERY:
+            return order.id, *self._tell(order, release)
+        with self._turn(order.id):
+            return order.id, *self._answer_query(order, release)
+
+    def _answer_query(self, order: Order, release: Release) -> tuple[str, bytes]:
+        release = replace(release, snapshot=order.snapshot)
+        entry = self._journal.find(order.id)
+        if entry and (entry.digest != release.order_digest or entry.exchange != order.exchange):
+            raise Conflict(order.id)
+        if entry and entry.token:
+            return entry.token, entry.result
+        try:
+            if entry is None:
+                judge.check_validity(order, self._settings.name, release.issued_at)
+            task = self._task(order)
+            if entry is None:
+                entry = self._debit(order, release, task)
+        except Problem as problem:
+            return self._refuse(entry, replace(release, code=problem.code))
+        sys.audit("sluice.gate.debited", order.id)
+        return self._execute(order, entry, release, task)
+
+    def _task(self, order: Order) -> Task:
+        """Raises Problem."""
+        policy.offered(self._law, order.resource)
+        manifest = self._manifests.get(order.resource, order.snapshot)
+        task = judge.task(order, self._law, manifest, self._settings.rows_per_second)
+        if task.plan in self._blocked:
+            raise Problem("plan_blocked")
+        return task
+
+    def _debit(self, order: Order, release: Release, task: Task) -> Entry:
+        whom = task.population
+        try:
+            return self._journal.debit(
+                order.id, release.order_digest, order.exchange, whom.name, whom.queries, release.issued_at
+            )
+        except Exhausted:
+            raise Problem("population_exhausted") from None
+
+    def _refuse(self, entry: Entry | None, release: Release) -> tuple[str, bytes]:
+        def made(entry: Entry) -> Answer:
+            return self._sign(_numbered(release, entry), b"")
+
+        if entry is None:
+            kept = self._journal.refuse(
+                release.order, release.order_digest, release.exchange, release.issued_at, made
+            )[1]  # fmt: skip
+        else:
+            kept = made(entry)
+            self._journal.release(entry.number, kept)
+        return kept.token, kept.result
+
+    def _execute(self, order: Order, entry: Entry, release: Release, task: Task) -> tuple[str, bytes]:
+        """Run a debited order; with a deadline, it keeps its vault until then and answers then, however it
+        went: neither the answer's time nor the next order's start tells anything about the data."""
+        try:
+            with self._pool.borrow(time.monotonic() + self._settings.seconds) as vault:
+                leaves_at = time.monotonic() + task.deadline
+                until = time.monotonic() + (task.deadline * VAULT_SHARE or self._settings.seconds)
+                run = self._run(vault, order, entry, task, until) or self._again(order, entry, task, until)
+                sys.audit("sluice.gate.ran", order.id)
+                release = replace(release, issued_at=int(time.time() + leaves_at - time.monotonic()))
+                kept = self._keep(entry, release, task, run)
+                time.sleep(max(0.0, leaves_at - time.monotonic()))
+        except NoVault:  # it never started, and waited for reasons that are no data's
+            kept = self._keep(entry, release, task, Run(Outcome.NOT_EXECUTED, "engine_failed"))
+        return kept.token, kept.result
+
+    def _again(self, order: Order, entry: Entry, task: Task, until: float) -> Run:
+        """A vault died over the order: once more on another one, in what is left of the same time. That
+        draws no second noise, for noise follows from the rows and the node's secret."""
+        with suppress(NoVault), self._pool.borrow(until) as vault:
+            run = self._run(vault, order, entry, task, until)
+            if run is not None:
+                return run
+        if task.deadline:
+            return OVERRUN
+        return Run(Outcome.NOT_EXECUTED, "engine_failed")
+
+    def _run(self, vault: Vault, order: Order, entry: Entry, task: Task, until: float) -> Run | None:
+        """One try; None where the vault died over it."""
+        request = {
+            "number": entry.number, "order": order.id, "query": order.query, "resource": order.resource,
+            "snapshot": order.snapshot, "terms": asdict(task.terms),
+        }  # fmt: skip
+        try:
+            status, cells = self._pool.ask(vault, request, task.shape, until)
+        except Overran:
+            return OVERRUN if task.deadline else Run(Outcome.FAILED, "query_failed")
+        except BadFrame:
+            return Run(Outcome.FAILED, "engine_failed")
+        except VaultDied:
+            return None
+        if status == Status.SNAPSHOT_UNREADABLE:
+            return Run(Outcome.NOT_EXECUTED, "snapshot_unreadable")
+        if cells is None:
+            return OVERRUN if task.deadline else Run(Outcome.FAILED, "engine_failed")
+        return Run(Outcome.RELEASED, cells=cells)
+
+    def _keep(self, entry: Entry, release: Release, task: Task, run: Run) -> Answer:
+        """Sign how a run ended, on disk before it returns."""
+        result, cells, suppressed = b"", task.shape.cells if task.deadline else 0, 0
+        if run.cells is not None:
+            result = _stream(answer.table(run.cells, task.query, task.manifest, task.terms))
+            cells, suppressed = len(run.cells), int((run.cells["status"] == SUPPRESSED).sum())
+        release = replace(
+            _numbered(release, entry), outcome=run.outcome, code=run.code, cells=cells, suppressed=suppressed
+        )
+        kept = self._sign(release, result)
+        self._journal.release(entry.number, kept, block=task.plan if run.block else "")
+        if run.block:
+            self._blocked.add(task.plan)
+        sys.audit("sluice.gate.released", release.order)
+        return kept
+
+    def _tell(self, order: Order, release: Release) -> tuple[str, bytes]:
+        """Answer an order that asks about the node itself; nothing is spent and nothing kept."""
+        try:
+            judge.check_validity(order, self._settings.name, release.issued_at)
+            told = self._describe(order) if order.kind is OrderKind.DESCRIBE else self._entries(order)
+        except Problem as problem:
+            made = self._sign(replace(release, code=problem.code), b"")
+        else:
+            made = self._sign(replace(release, outcome=Outcome.RELEASED), canonical(told))
+        return made.token, made.result
+
+    def _describe(self, order: Order) -> dict[str, object]:
+        offered = policy.offered(self._law, order.resource)
+        whom = offered.population
+        return {
+            "manifest": self._manifests.current(order.resource).to_json() | {"most_rows": 0},
+            "policy": {
+                "population": whom.name, "profile": whom.profile.value, "entity": whom.entity,
+                "threshold": whom.threshold, "dominance": whom.dominance, "p_ratio": whom.p_ratio,
+                "queries": whom.queries, "spent": self._journal.spent(whom.name),
+                "columns": sorted(offered.columns),
+            },
+        }  # fmt: skip
+
+    def _entries(self, order: Order) -> dict[str, object]:
+        """The journal after `order.since`; of another exchange's orders only what they spent."""
+        entries = self._journal.since(order.since, ENTRIES)
+        return {
+            "entries": [
+                {
+                    "order": row["order"] if row["exchange"] == order.exchange else "",
+                    "debited": row["spent"] > 0,
+                    **{name: row[name] for name in ("number", "population", "spent", "outcome")},
+                }
+                for row in entries
+            ]
+        }
+
+    def _sign(self, release: Release, result: bytes) -> Answer:
+        release = replace(release, result=digest(result))
+        return Answer(release.outcome.value, release.code, sign_release(release, self._key), result)
+
+    @contextmanager
+    def _turn(self, order_id: str) -> Iterator[None]:
+        """One at a time for each id: who comes second finds the release of the first."""
+        with self._guard:
+            turn = self._turns.setdefault(order_id, Turn())
+            turn.takers += 1
+        try:
+            with turn.lock:
+                yield
+        finally:
+            with self._guard:
+                turn.takers -= 1
+                if not turn.takers:
+                    del self._turns[order_id]
+
+
+def _numbered(release: Release, entry: Entry) -> Release:
+    return replace(release, journal=entry.number, population=entry.population, spent=entry.spent)
+
+
+def _stream(table: pa.Table) -> bytes:
+    """`table` as an Arrow IPC stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()

@@ -1,0 +1,78 @@
+"""Whether the node runs an order, judged again as if the exchange were hostile.
+
+Pure: no Django, no I/O. What is refused depends on the order, the holder's policy, public metadata and the
+journal, never on the data.
+"""
+
+from dataclasses import asdict, dataclass, fields
+
+from exchange.crypto.canonical import canonical, digest
+from exchange.crypto.jws import BadSignature
+from exchange.errors import Problem
+from exchange.sandbox import plan, query
+from exchange.sandbox.frames import Shape
+from exchange.sandbox.node import policy
+from exchange.sandbox.node.policy import Policy, Population
+from exchange.sandbox.orders import Order, Terms
+from exchange.sandbox.query import AggregateQuery
+from exchange.sandbox.schema import Manifest
+
+MOST_ID = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """An order that may run. `deadline` is in seconds from its start, 0.0 for none; `plan` names the query
+    with its terms on its snapshot, to block it after an overrun."""
+
+    population: Population
+    manifest: Manifest
+    terms: Terms
+    query: AggregateQuery
+    shape: Shape
+    deadline: float
+    plan: str
+
+
+def check_form(order: Order) -> None:
+    """Raises BadSignature where a field is of another type than the order's."""
+    parts = [order, order.terms] if order.terms else [order]
+    for part in parts:
+        for field in fields(part):
+            value, wanted = getattr(part, field.name), field.type
+            if wanted in (int, str) and type(value) is not wanted:
+                raise BadSignature(f"{field.name} is no {wanted}")
+    if not 0 < len(order.id) <= MOST_ID or not all(isinstance(name, str) for name in order.columns):
+        raise BadSignature("no order")
+
+
+def check_validity(order: Order, node: str, now: int) -> None:
+    """Raises Problem node_refused for another node's order, or one that has expired (Unix seconds)."""
+    if order.node != node:
+        raise Problem("node_refused", "the order is for another node")
+    if order.expires_at <= now:
+        raise Problem("node_refused", "the order has expired")
+
+
+def task(order: Order, law: Policy, manifest: Manifest, rows_per_second: int) -> Task:
+    """The task of a query order on the snapshot of `manifest`.
+
+    Raises Problem with the codes of policy.check and query.from_json.
+    """
+    population = policy.check(law, order, manifest.schema)
+    terms = order.terms
+    if terms is None:
+        raise Problem("field_invalid", "a query names its terms")
+    entity = manifest.schema.entity
+    columns = {*order.columns, entity.name} if entity else set(order.columns)
+    asked = query.from_json(order.query, manifest.schema.only(columns), terms)
+    parts = {"query": order.query, "terms": asdict(terms), "resource": order.resource, "snapshot": order.snapshot}
+    return Task(
+        population=population,
+        manifest=manifest,
+        terms=terms,
+        query=asked,
+        shape=plan.shape(asked, manifest, terms),
+        deadline=plan.deadline(asked, manifest, terms, rows_per_second),
+        plan=digest(canonical(parts)),
+    )

@@ -1,0 +1,82 @@
+"""The process that can see rows: it cannot speak, but for frames of integers on one pipe.
+
+Started by the launcher with that pipe only. It locks itself in, then imports the engine, then answers one
+request at a time. No text leaves it: once it is in service even its stderr is closed.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from exchange.sandbox.node import pipes
+from exchange.sandbox.node.confine import CannotConfine, Confinement, confine, die_with, limit_memory
+from exchange.sandbox.node.home import Home
+
+if TYPE_CHECKING:
+    from exchange.sandbox.engine import Engine
+
+BESIDES = 512  # megabytes of address space for the interpreter's and the engine's own use, stacks and arenas
+PER_THREAD = 80  # a stack and a malloc arena
+
+
+def main(home: Home, pipe: int, parent: int, memory_mb: int, threads: int) -> int:
+    """Answer requests until the pipe ends; the exit code."""
+    die_with(parent)
+    secret = home.noise_secret.read_bytes()
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    with Path("/proc/self/statm").open("rb", buffering=0) as statm:
+        try:
+            confine(Confinement("vault", reads=(home.snapshots,), file_size=0))
+        except CannotConfine as error:
+            print(f"sluice vault: {error}", file=sys.stderr)
+            return os.EX_CONFIG
+        from exchange.sandbox.engine import Engine
+
+        engine = Engine(home.snapshots, secret, memory_mb, threads)
+        limit_memory(statm, memory_mb + BESIDES + PER_THREAD * threads)
+    os.write(2, pipes.READY)
+    for stream in (0, 1, 2):
+        os.dup2(nowhere, stream)
+    serve(pipe, engine)
+    return 0
+
+
+def serve(pipe: int, engine: "Engine") -> None:
+    """Answer requests until the pipe ends. What nobody foresaw ends the process, which answers as well."""
+    while (request := pipes.read_request(pipe)) is not None:
+        sys.audit("sluice.vault.received", request["order"])
+        for frame in answer(request, engine):
+            pipes.write_all(pipe, frame)
+        sys.audit("sluice.vault.answered", request["order"])
+
+
+def answer(request: dict[str, Any], engine: "Engine") -> Iterator[bytes]:
+    """Two frames: the snapshot is loaded, and from then on the time counts; then the cells.
+
+    A frame that says which of two things went wrong is the last, and says nothing more about it.
+    """
+    from exchange.errors import Problem
+    from exchange.sandbox.engine import EngineFailed, SnapshotUnreadable
+    from exchange.sandbox.frames import Status, encode
+    from exchange.sandbox.orders import Terms
+    from exchange.sandbox.query import from_json
+
+    number, resource, snapshot = int(request["number"]), str(request["resource"]), str(request["snapshot"])
+    try:
+        engine.load(resource, snapshot)
+        yield encode(number, Status.DONE)
+        terms = Terms(**request["terms"])
+        query = from_json(request["query"], engine.manifest(resource, snapshot).schema, terms)
+        cells = engine.run(query, resource, snapshot, terms)
+        sys.audit("sluice.vault.ran", request["order"])
+        yield encode(number, Status.DONE, cells)
+    except SnapshotUnreadable:
+        yield encode(number, Status.SNAPSHOT_UNREADABLE)
+    except (EngineFailed, Problem, MemoryError, TypeError, ValueError):
+        yield encode(number, Status.ENGINE_FAILED)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Home(Path(sys.argv[1])), *map(int, sys.argv[2:6])))
