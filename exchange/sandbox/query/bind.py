@@ -104,7 +104,7 @@ def bind(question: Question, schema: Schema, profile: Profile) -> Bound:
     measures = {i: rules.measure(i.function, i.column) for i in question.select if i.function is not None}
     where = _where(question.where, rules)
     rules.size("dimensions", len(set(question.group_by)), MAX_DIMENSIONS)
-    rules.size("measures", len({measure for measure in measures.values()}), MAX_MEASURES)
+    rules.size("measures", len(set(measures.values())), MAX_MEASURES)
     outputs = tuple(_output(item, measures.get(item)) for item in question.select)
     _check_labels(outputs, faults)
     faults.settle()

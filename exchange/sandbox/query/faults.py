@@ -13,7 +13,7 @@ class Faults:
         self._found.append(Problem(code, detail, hint))
 
     def settle(self) -> None:
-        """Raises the problem that takes precedence, the first of its code; does nothing where there is none."""
+        """Raises the problem that takes precedence, the first of its code, if there is one."""
         if self._found:
             code = first([problem.code for problem in self._found])
             raise next(problem for problem in self._found if problem.code == code)

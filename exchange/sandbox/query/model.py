@@ -19,7 +19,7 @@ class Profile(StrEnum):
 
 
 class Function(StrEnum):
-    COUNT = "count"                    # rows; of a column: rows where it is not null
+    COUNT = "count"  # rows; of a column: rows where it is not null
     COUNT_DISTINCT = "count_distinct"
     SUM = "sum"
     AVG = "avg"

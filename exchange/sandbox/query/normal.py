@@ -146,7 +146,11 @@ def _constant(column: Column, value: Literal) -> object:
 
 
 def _misfit(column: Column) -> Problem:
-    hints = {Kind.DATE: "write DATE '2013-01-31'", Kind.STRING: "write 'text'", Kind.BOOLEAN: "write TRUE or FALSE"}
+    hints = {
+        Kind.DATE: "write DATE '2013-01-31'",
+        Kind.STRING: "write 'text'",
+        Kind.BOOLEAN: "write TRUE or FALSE",
+    }
     hint = hints.get(column.kind, "write a plain number")
     return Problem("value_invalid", f"{column.name}: the value is no {column.kind.value}", hint)
 

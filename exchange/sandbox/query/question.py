@@ -94,6 +94,15 @@ def number(text: str) -> Decimal:
     return Decimal(text)
 
 
+def iso_date(text: str) -> date | None:
+    """The day `text` names as YYYY-MM-DD, or None."""
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.isoformat() == text else None
+
+
 def parse_json(value: object) -> Question:
     """The question in a decoded JSON body. Raises Problem field_invalid, value_invalid, query_too_large."""
     body = _members(value, {"product", "measures", "dimensions", "where"}, "the query")

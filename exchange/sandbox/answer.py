@@ -1,0 +1,80 @@
+"""Releasable cells as the table a buyer reads; the gate makes it from what is public."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from exchange.sandbox.frames import RELEASED, Cells
+from exchange.sandbox.orders import Terms
+from exchange.sandbox.plan import parts
+from exchange.sandbox.query import AggregateQuery, Function, Measure
+from exchange.sandbox.query.grid import grid
+from exchange.sandbox.schema import Column, Kind, Manifest
+
+_TYPES = {Kind.STRING: pa.string(), Kind.INTEGER: pa.int64(), Kind.BOOLEAN: pa.bool_(), Kind.DATE: pa.date32()}
+
+
+def table(cells: Cells, query: AggregateQuery, manifest: Manifest, terms: Terms) -> pa.Table:
+    """One row per cell: the dimensions, then the measures by `Measure.name`, then `status`.
+
+    COUNT is int64, SUM int64 or decimal128(38, scale), AVG float64 (the exact quotient, rounded once). A
+    measure is null where the cell is suppressed, where SQL says null, and an AVG where its count is zero.
+    """
+    columns = _dimensions(cells, query, manifest)
+    values = {part: _values(cells, i) for i, part in enumerate(parts(query))}
+    for measure in query.measures:
+        column = None if measure.column is None else manifest.schema.get(measure.column)
+        columns[measure.name] = _measure(measure, values, column)
+    released = cells["status"] == RELEASED
+    columns["status"] = pa.array(np.where(released, "released", "suppressed"), pa.string())
+    return pa.table(columns)
+
+
+def _dimensions(cells: Cells, query: AggregateQuery, manifest: Manifest) -> dict[str, pa.Array]:
+    rest = cells["key"].astype(np.int64)
+    found: dict[str, pa.Array] = {}
+    for name, codes in reversed(list(zip(query.dimensions, grid(query, manifest.schema), strict=True))):
+        column = manifest.schema.get(name)
+        if column is None:
+            raise KeyError(name)
+        found[name] = _decode(column, np.array(codes)[rest % len(codes)])
+        rest //= len(codes)
+    return dict(reversed(found.items()))
+
+
+def _decode(column: Column, codes: npt.NDArray[np.int64]) -> pa.Array:
+    domain: list[Any] = [None, *column.domain]
+    if column.kind is Kind.DATE:
+        domain = [None, *(date.fromisoformat(str(value)) for value in column.domain)]
+    return pa.array(domain, _TYPES[column.kind]).take(pa.array(codes))
+
+
+def _values(cells: Cells, i: int) -> list[int | None]:
+    """Part `i` of every cell; None where it is hidden or null."""
+    shown = (cells["status"] == RELEASED) & ((cells["nulls"] >> np.uint32(i)) & 1 == 0)
+    return [value if seen else None for value, seen in zip(cells["values"][:, i].tolist(), shown.tolist(), strict=True)]
+
+
+def _measure(measure: Measure, values: dict[Measure, list[int | None]], column: Column | None) -> pa.Array:
+    scale = column.scale if column else 0
+    match measure.function:
+        case Function.AVG:
+            totals = values[Measure(Function.SUM, measure.column)]
+            counts = values[Measure(Function.COUNT, measure.column)]
+            means = [_mean(total, count, scale) for total, count in zip(totals, counts, strict=True)]
+            return pa.array(means, pa.float64())
+        case Function.SUM if scale:
+            scaled = [None if v is None else Decimal(v).scaleb(-scale) for v in values[measure]]
+            return pa.array(scaled, pa.decimal128(38, scale))
+        case _:
+            return pa.array(values[measure], pa.int64())
+
+
+def _mean(total: int | None, count: int | None, scale: int) -> float | None:
+    if total is None or not count:
+        return None
+    return total / int(count * 10**scale)  # integers: Python rounds the true quotient once

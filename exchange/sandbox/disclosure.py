@@ -1,0 +1,115 @@
+"""Disclosure control on the small aggregate: what of it may leave the vault. Pure: no Django, no I/O.
+
+`open`: exact totals of the groups that are there. `guarded` (DESIGN section 4): the whole public grid, where
+a cell is released whole or not at all. It is suppressed where fewer than `threshold` distinct entities
+contribute, or one of its magnitudes is dominated; an empty cell is suppressed too and looks the same. What is
+released carries noise that the contributing records and a secret fix: asked again in other words it is the
+same noise. All arithmetic is on integers.
+"""
+
+import hmac
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from exchange.sandbox.frames import RELEASED, SUPPRESSED, Cells
+from exchange.sandbox.orders import Terms
+from exchange.sandbox.plan import Plan
+from exchange.sandbox.query import Function, Measure
+
+BASIS_POINTS = 10_000
+COUNT_BITS, MAGNITUDE_BITS = 8, 64
+
+Found = Mapping[str, npt.NDArray[np.generic]]
+"""The engine's result by column, see plan.Plan; masked arrays where a value is null."""
+
+
+def open_cells(found: Found, plan: Plan) -> Cells:
+    """Exact cells of the groups found, by ascending key."""
+    keys = _keys(found, plan)
+    cells = np.zeros(len(keys), plan.shape.dtype)
+    order = np.argsort(keys)
+    cells["key"] = keys[order]
+    for i in range(len(plan.parts)):
+        column = np.ma.asarray(found[f"v{i}"])
+        cells["values"][:, i] = column.filled(0)[order]
+        cells["nulls"] |= np.ma.getmaskarray(column)[order].astype(np.uint32) << np.uint32(i)
+    return cells
+
+
+def guarded_cells(found: Found, plan: Plan, terms: Terms, secret: bytes) -> Cells:
+    """The whole grid; suppressed cells, and empty ones, are zero in every field but key and status."""
+    cells = np.zeros(plan.shape.cells, plan.shape.dtype)
+    cells["key"] = np.arange(plan.shape.cells, dtype=np.uint64)
+    cells["status"] = SUPPRESSED
+    columns = {name: values.tolist() for name, values in found.items()}
+    for row, key in enumerate(_keys(found, plan).tolist()):
+        cell = {name: values[row] for name, values in columns.items()}
+        if releasable(cell, len(plan.parts), terms):
+            cells["status"][key] = RELEASED
+            cells["values"][key] = [noised(cell, i, part, secret) for i, part in enumerate(plan.parts)]
+    return cells
+
+
+def releasable(cell: Mapping[str, int], parts: int, terms: Terms) -> bool:
+    """Whether a cell has enough entities and none of its magnitudes is dominated."""
+    if cell["entities"] < max(1, terms.threshold):
+        return False
+    magnitudes = [i for i in range(parts) if f"a{i}" in cell]
+    return not any(dominated(cell[f"a{i}"], cell[f"t{i}"], cell[f"u{i}"], terms) for i in magnitudes)
+
+
+def dominated(total: int, largest: int, second: int, terms: Terms) -> bool:
+    """The (2, k) rule and the p-ratio on entities' absolute contributions; limits in basis points.
+
+    (2, k): the two largest hold more than `dominance` of the total. p-ratio: what all others hold is less
+    than `p_ratio` of the largest, so the second largest could tell the largest.
+    """
+    both = largest + second
+    return both * BASIS_POINTS > terms.dominance * total or (total - both) * BASIS_POINTS < terms.p_ratio * largest
+
+
+def noised(cell: Mapping[str, int], i: int, part: Measure, secret: bytes) -> int:
+    """Part `i` of a cell with its noise; counts are never below zero."""
+    value, key = cell[f"v{i}"], cell[f"k{i}"]
+    if part.function is Function.COUNT_DISTINCT:
+        return max(0, value + count_noise(secret, key, part.name))
+    noise = magnitude_noise(secret, key, _name(part), cell[f"t{i}"] + cell[f"u{i}"])
+    return max(0, value + noise) if part.function is Function.COUNT else value + noise
+
+
+def count_noise(secret: bytes, key: int, name: str) -> int:
+    """Noise of a number of entities: centred binomial of 8 bits, mean 0, variance 2, largest 4."""
+    return (_bits(secret, key, name) & (1 << COUNT_BITS) - 1).bit_count() - COUNT_BITS // 2
+
+
+def magnitude_noise(secret: bytes, key: int, name: str, two_largest: int) -> int:
+    """Noise of a row count or sum: s × z, rounded half to even.
+
+    `two_largest` is the sum of the two largest entities' absolute contributions and s half of it. z is
+    (popcount of 64 bits - 32) / 8: mean 0, variance 1/4, largest 4; so |noise| ≤ 2 × `two_largest`.
+    """
+    centred = (_bits(secret, key, name) & (1 << MAGNITUDE_BITS) - 1).bit_count() - MAGNITUDE_BITS // 2
+    quotient, rest = divmod(two_largest * centred, 16)
+    return quotient + (rest > 8 or (rest == 8 and quotient % 2 == 1))
+
+
+def _name(part: Measure) -> str:
+    # A COUNT(column) over the same records as COUNT(*) must not be a second draw to average with.
+    return Function.COUNT.value if part.function is Function.COUNT else part.name
+
+
+def _bits(secret: bytes, key: int, name: str) -> int:
+    """256 bits fixed by the secret, the sum of the contributing rows' keys and the measure."""
+    return int.from_bytes(hmac.digest(secret, key.to_bytes(8, "big") + name.encode(), "sha256"), "big")
+
+
+def _keys(found: Found, plan: Plan) -> npt.NDArray[np.int64]:
+    """Each group's index in the grid: mixed radix over its positions, the last dimension fastest."""
+    if not plan.grid:
+        return np.zeros(1, np.int64)
+    keys = np.zeros(len(found["d0"]), np.int64)
+    for i, codes in enumerate(plan.grid):
+        keys = keys * len(codes) + np.searchsorted(np.array(codes), np.ma.getdata(found[f"d{i}"]))
+    return keys

@@ -1,0 +1,169 @@
+"""DuckDB inside the vault: snapshots in, releasable cells out.
+
+It opens files under `snapshots` only and writes nothing. The confinement is the operating system's (node);
+the settings here are a second fence, read back and checked. Its errors carry no text of the engine, since
+engines put values of rows into theirs.
+"""
+
+import hashlib
+import json
+import re
+from collections import OrderedDict
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from exchange.sandbox import disclosure, plan
+from exchange.sandbox.frames import Cells
+from exchange.sandbox.orders import Terms
+from exchange.sandbox.query import AggregateQuery, Profile
+from exchange.sandbox.schema import Manifest, SchemaError, manifest_from_json
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+_LOCKS: dict[str, str | bool] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "allow_community_extensions": False,
+    "allow_unsigned_extensions": False,
+    "allow_persistent_secrets": False,
+    "python_enable_replacements": False,
+    "temp_directory": "",
+    "enable_external_access": False,  # DuckDB cannot turn it on again while it runs
+    "lock_configuration": True,
+}
+_TUNING: dict[str, str | bool | int] = {
+    "disabled_filesystems": "LocalFileSystem",  # a lock too, but DuckDB does not read it back
+    "enable_progress_bar": False,
+    "perfect_ht_threshold": 20,  # group keys are small codes: an array instead of a hash table
+    "preserve_insertion_order": False,
+}
+
+
+class SnapshotUnreadable(Exception):
+    """The snapshot's files are missing, damaged or not what its manifest says."""
+
+
+class EngineFailed(Exception):
+    """The engine could not run the query; why is not told."""
+
+
+class Engine:
+    """A locked DuckDB in memory with the snapshots used last as native tables.
+
+    `memory_mb` bounds DuckDB; a third of it is kept for queries, and tables are dropped, least recently used
+    first, when the rest is full. Not safe for several threads: a vault runs one query at a time. Raises
+    EngineFailed where DuckDB does not take its lock-down.
+    """
+
+    def __init__(self, snapshots: Path, noise_secret: bytes, memory_mb: int, threads: int) -> None:
+        self._snapshots, self._secret = snapshots, noise_secret
+        self._room = memory_mb * 1_000_000 * 2 // 3
+        self._tables: OrderedDict[tuple[str, str], tuple[str, int]] = OrderedDict()
+        self._manifests: dict[tuple[str, str], tuple[Manifest, str]] = {}
+        self._loaded = 0
+        self._duckdb = _locked(memory_mb, threads)
+
+    def manifest(self, resource: str, snapshot: str) -> Manifest:
+        """The private manifest of a snapshot. Raises SnapshotUnreadable."""
+        return self._read_manifest(resource, snapshot)[0]
+
+    def load(self, resource: str, snapshot: str) -> None:
+        """Have a snapshot's table ready, so that a query's time holds no loading.
+
+        Raises SnapshotUnreadable, EngineFailed.
+        """
+        self._table(resource, snapshot)
+
+    def run(self, query: AggregateQuery, resource: str, snapshot: str, terms: Terms) -> Cells:
+        """The cells of `query` that `terms` let out. Raises SnapshotUnreadable, EngineFailed."""
+        manifest = self.manifest(resource, snapshot)
+        table = self._table(resource, snapshot)
+        compiled = plan.compile(query, manifest, terms, table)
+        try:
+            found = self._duckdb.execute(compiled.sql).fetchnumpy()
+        except (duckdb.Error, MemoryError):
+            raise EngineFailed from None
+        if Profile(terms.profile) is Profile.OPEN:
+            return disclosure.open_cells(found, compiled)
+        return disclosure.guarded_cells(found, compiled, terms, self._secret)
+
+    def _read_manifest(self, resource: str, snapshot: str) -> tuple[Manifest, str]:
+        key = (resource, snapshot)
+        if key not in self._manifests:
+            try:
+                value = json.loads(self._file(resource, snapshot, "json").read_bytes())
+                self._manifests[key] = (manifest_from_json(value), str(value["sha256"]))
+            except (OSError, ValueError, KeyError, TypeError, SchemaError):
+                raise SnapshotUnreadable from None
+        return self._manifests[key]
+
+    def _table(self, resource: str, snapshot: str) -> str:
+        """The name of the native table of a snapshot, loaded if need be."""
+        key = (resource, snapshot)
+        if key not in self._tables:
+            self._load(resource, snapshot)
+        self._tables.move_to_end(key)
+        return self._tables[key][0]
+
+    def _load(self, resource: str, snapshot: str) -> None:
+        expected = self._read_manifest(resource, snapshot)[1]
+        try:
+            with self._file(resource, snapshot, "parquet").open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != expected:
+                    raise SnapshotUnreadable
+                source = pq.ParquetFile(file)
+                size = _size(source)
+                self._make_room(size)
+                self._loaded += 1
+                name = f"snapshot_{self._loaded}"
+                self._copy(source, name)
+        except (OSError, pa.ArrowException):
+            raise SnapshotUnreadable from None
+        self._tables[resource, snapshot] = (name, size)
+
+    def _copy(self, source: pq.ParquetFile, name: str) -> None:
+        batches = pa.RecordBatchReader.from_batches(source.schema_arrow, source.iter_batches())
+        try:
+            self._duckdb.register("incoming", batches)
+            self._duckdb.execute(f"CREATE TABLE {name} AS SELECT * FROM incoming")
+        except (duckdb.Error, MemoryError):
+            raise EngineFailed from None
+        finally:
+            self._duckdb.unregister("incoming")
+
+    def _make_room(self, size: int) -> None:
+        while self._tables and size + sum(size for _, size in self._tables.values()) > self._room:
+            _, (name, _) = self._tables.popitem(last=False)
+            self._duckdb.execute(f"DROP TABLE {name}")
+
+    def _file(self, resource: str, snapshot: str, suffix: str) -> Path:
+        if not (_NAME.fullmatch(resource) and _NAME.fullmatch(snapshot)):
+            raise SnapshotUnreadable
+        return self._snapshots / resource / f"{snapshot}.{suffix}"
+
+
+def _locked(memory_mb: int, threads: int) -> duckdb.DuckDBPyConnection:
+    """A connection that opens nothing, loads nothing and lets no setting be changed any more."""
+    tuning = _TUNING | {"threads": threads, "memory_limit": f"{memory_mb}MB"}
+    try:
+        connection = duckdb.connect(":memory:")
+        for name, value in (tuning | _LOCKS).items():
+            literal = f"'{value}'" if isinstance(value, str) else str(value)
+            connection.execute(f"SET {name} = {literal}")
+        for name, value in (_LOCKS | {"threads": threads}).items():
+            row = connection.execute(f"SELECT current_setting('{name}')").fetchone()
+            if row is None or row[0] != value:
+                raise EngineFailed(f"DuckDB does not take {name}")
+    except duckdb.Error as error:
+        raise EngineFailed("DuckDB does not take its settings") from error
+    return connection
+
+
+def _size(source: pq.ParquetFile) -> int:
+    """Bytes of the table in memory, before DuckDB's own compression. Only integers are let in."""
+    types = source.schema_arrow.types
+    if not all(pa.types.is_integer(kind) for kind in types):
+        raise SnapshotUnreadable
+    return int(source.metadata.num_rows * sum(kind.bit_width // 8 for kind in types))
