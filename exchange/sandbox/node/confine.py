@@ -22,8 +22,8 @@ MEGABYTE = 1 << 20
 SYSTEM = """
     /lib /lib64 /usr/lib /usr/lib64 /usr/local/lib /usr/share/zoneinfo /usr/share/locale /etc/ld.so.cache
     /etc/localtime /etc/nsswitch.conf /etc/ssl/openssl.cnf /usr/lib/ssl/openssl.cnf
-    /dev/null /dev/zero /dev/urandom /proc/self/cgroup /proc/meminfo /proc/cpuinfo /proc/stat /proc/sys/vm/overcommit_memory
-    /proc/sys/net/core/somaxconn /sys/devices/system/cpu /sys/fs/cgroup /sys/kernel/mm/transparent_hugepage
+    /dev/null /dev/zero /dev/urandom /proc/self/cgroup /proc/meminfo /proc/cpuinfo /proc/stat
+    /proc/sys/vm/overcommit_memory /proc/sys/net/core/somaxconn /sys/devices/system/cpu /sys/fs/cgroup /sys/kernel/mm/transparent_hugepage
 """
 RULES: dict[str, Callable[[int], syscalls.Rules]] = {
     "vault": syscalls.vault, "gate": syscalls.gate, "intake": syscalls.intake,
@@ -36,14 +36,13 @@ class CannotConfine(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """What a process of `kind` may reach: files, one port to bind, megabytes, the largest file in bytes."""
+    """What a process of `kind` may reach: files, one port to bind, megabytes, descriptors."""
 
     kind: str
     reads: tuple[Path, ...] = ()
     writes: tuple[Path, ...] = ()
     port: int | None = None
     memory_mb: int = 0  # address space; 0 is no limit
-    file_size: int | None = None
     files: int = 256
 
 
@@ -101,7 +100,7 @@ def confine(confinement: Confinement) -> None:
     if lacking():
         print(f"sluice {confinement.kind}: UNCONFINED. {lacking()}", file=sys.stderr, flush=True)
         return
-    if len(os.listdir("/proc/self/task")) != 1:
+    if len(list(Path("/proc/self/task").iterdir())) != 1:
         raise CannotConfine("A library has started a thread before confinement; Landlock would miss it.")
     try:
         linux.prctl(linux.PR_SET_DUMPABLE, 0)
@@ -123,13 +122,16 @@ def limit_memory(statm: BinaryIO, megabytes: int) -> None:
     _lower(resource.RLIMIT_AS, size)
 
 
+def limit_files(size: int) -> None:
+    """From here on, no file grows beyond `size` bytes."""
+    _lower(resource.RLIMIT_FSIZE, size)
+
+
 def _limit(confinement: Confinement) -> None:
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_NOFILE, confinement.files)
     if confinement.memory_mb:
         _lower(resource.RLIMIT_AS, confinement.memory_mb * MEGABYTE)
-    if confinement.file_size is not None:
-        _lower(resource.RLIMIT_FSIZE, confinement.file_size)
 
 
 def _lower(limit: int, value: int) -> None:

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 
 import jwt
@@ -143,51 +143,60 @@ class Execution:
         return kept.token, kept.result
 
     def _execute(self, order: Order, entry: Entry, release: Release, task: Task) -> tuple[str, bytes]:
-        """Run a debited order; with a deadline, it keeps its vault until then and answers then, however it
-        went: neither the answer's time nor the next order's start tells anything about the data."""
-        try:
-            with self._pool.borrow(time.monotonic() + self._settings.seconds) as vault:
-                leaves_at = time.monotonic() + task.deadline
-                until = time.monotonic() + (task.deadline * VAULT_SHARE or self._settings.seconds)
-                run = self._run(vault, order, entry, task, until) or self._again(order, entry, task, until)
-                sys.audit("sluice.gate.ran", order.id)
-                release = replace(release, issued_at=int(time.time() + leaves_at - time.monotonic()))
-                kept = self._keep(entry, release, task, run)
-                time.sleep(max(0.0, leaves_at - time.monotonic()))
-        except NoVault:  # it never started, and waited for reasons that are no data's
-            kept = self._keep(entry, release, task, Run(Outcome.NOT_EXECUTED, "engine_failed"))
-        return kept.token, kept.result
-
-    def _again(self, order: Order, entry: Entry, task: Task, until: float) -> Run:
-        """A vault died over the order: once more on another one, in what is left of the same time. That
-        draws no second noise, for noise follows from the rows and the node's secret."""
-        with suppress(NoVault), self._pool.borrow(until) as vault:
-            run = self._run(vault, order, entry, task, until)
-            if run is not None:
-                return run
-        if task.deadline:
-            return OVERRUN
-        return Run(Outcome.NOT_EXECUTED, "engine_failed")
-
-    def _run(self, vault: Vault, order: Order, entry: Entry, task: Task, until: float) -> Run | None:
-        """One try; None where the vault died over it."""
+        """Run a debited order; once more on another vault where the first died and nothing is to be hidden."""
         request = {
             "number": entry.number, "order": order.id, "query": order.query, "resource": order.resource,
             "snapshot": order.snapshot, "terms": asdict(task.terms),
         }  # fmt: skip
         try:
-            status, cells = self._pool.ask(vault, request, task.shape, until)
-        except Overran:
-            return OVERRUN if task.deadline else Run(Outcome.FAILED, "query_failed")
-        except BadFrame:
-            return Run(Outcome.FAILED, "engine_failed")
+            try:
+                kept = self._try(request, entry, release, task)
+            except VaultDied:
+                kept = self._try(request, entry, release, task)
+        except (VaultDied, NoVault):
+            kept = self._keep(entry, release, task, Run(Outcome.NOT_EXECUTED, "engine_failed"))
+        return kept.token, kept.result
+
+    def _try(self, request: dict[str, object], entry: Entry, release: Release, task: Task) -> Answer:
+        """One run. With a deadline it keeps its vault until then and answers then, however it went: neither
+        the answer's time nor the next order's start tells anything of the data. Raises VaultDied, NoVault."""
+        with self._pool.borrow(self._settings.seconds) as vault:
+            run = self._load(vault, request)
+            started, leaves_at = time.monotonic(), time.time() + task.deadline
+            run = run or self._run(vault, task)
+            sys.audit("sluice.gate.ran", release.order)
+            kept = self._keep(entry, replace(release, issued_at=int(leaves_at)), task, run)
+            time.sleep(max(0.0, started + task.deadline - time.monotonic()))
+            return kept
+
+    def _load(self, vault: Vault, request: dict[str, object]) -> Run | None:
+        """Have the vault load the snapshot, which takes as long for every query. Raises VaultDied."""
+        try:
+            status = vault.ask(request, time.monotonic() + self._settings.seconds)
         except VaultDied:
-            return None
-        if status == Status.SNAPSHOT_UNREADABLE:
-            return Run(Outcome.NOT_EXECUTED, "snapshot_unreadable")
-        if cells is None:
-            return OVERRUN if task.deadline else Run(Outcome.FAILED, "engine_failed")
-        return Run(Outcome.RELEASED, cells=cells)
+            vault.close()
+            raise
+        except (Overran, BadFrame):
+            vault.close()
+            return Run(Outcome.NOT_EXECUTED, "engine_failed")
+        return None if status == Status.DONE else FAILURES[status]
+
+    def _run(self, vault: Vault, task: Task) -> Run:
+        """The query's own time. Raises VaultDied where there is no deadline to keep."""
+        seconds = task.deadline * VAULT_SHARE or self._settings.seconds
+        try:
+            status, cells = vault.cells(task.shape, time.monotonic() + seconds)
+        except BadFrame:
+            vault.close()
+            return FAILURES[Status.ENGINE_FAILED]
+        except (Overran, VaultDied) as error:
+            vault.close()
+            if isinstance(error, VaultDied) and not task.deadline:
+                raise
+            return replace(OVERRUN, block=task.deadline > 0)
+        if status == Status.ENGINE_FAILED and task.deadline:
+            return OVERRUN
+        return Run(Outcome.RELEASED, cells=cells) if status == Status.DONE else FAILURES[status]
 
     def _keep(self, entry: Entry, release: Release, task: Task, run: Run) -> Answer:
         """Sign how a run ended, on disk before it returns."""

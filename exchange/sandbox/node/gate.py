@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exchange.sandbox.node import confine, pipes
@@ -46,15 +47,15 @@ def serve(home: Home, settings: Settings, control: socket.socket, port: int) -> 
             pipes.say(control, {"kill": slot, "life": life})
 
     pool = Pool(kill)
-    server = flight.Server(settings, port, execution(home, settings, pool))
-    print(f"sluice gate: serving {settings.name} on port {server.port}", file=sys.stderr, flush=True)
+    key, orders = execution(home, settings, pool)
+    server = flight.Server(home, settings, port, orders)
     with guard:
-        pipes.say(control, {"port": server.port, "jwk": server.jwk})
+        pipes.say(control, {"port": server.port, "public_jwk": key})
     take_vaults(control, pool)
 
 
-def execution(home: Home, settings: Settings, pool: "Pool") -> "Execution":
-    """Everything an order needs. Raises BadConfiguration."""
+def execution(home: Home, settings: Settings, pool: "Pool") -> "tuple[dict[str, str], Execution]":
+    """The node's public key, and everything an order needs. Raises BadConfiguration."""
     import sqlite3
 
     from exchange.crypto import keys
@@ -65,11 +66,12 @@ def execution(home: Home, settings: Settings, pool: "Pool") -> "Execution":
 
     try:
         law = policy.parse(home.policy.read_bytes())
-        key = keys.load(home.key)
+        key = keys.load_or_create(home.key)
         journal = Journal(home.journal_file)
     except (OSError, ValueError, TypeError, sqlite3.Error) as error:
         raise BadConfiguration(f"{home.root}: {error}") from error
-    return Execution(settings, key, law, journal, Manifests(home.manifests), pool)
+    orders = Execution(settings, key, law, journal, Manifests(home.manifests), pool)
+    return keys.to_jwk(key.public), orders
 
 
 def take_vaults(control: socket.socket, pool: "Pool") -> None:
@@ -81,7 +83,7 @@ def take_vaults(control: socket.socket, pool: "Pool") -> None:
         if message is None:
             return
         if descriptor is not None:
-            pool.add(Vault(socket.socket(fileno=descriptor), message["vault"], message["life"]))
+            pool.add(Vault(socket.socket(fileno=descriptor), message["slot"], message["life"]))
 
 
 def _confinement(home: Home, settings: Settings, port: int) -> confine.Confinement:
@@ -97,4 +99,4 @@ def _confinement(home: Home, settings: Settings, port: int) -> confine.Confineme
 
 
 if __name__ == "__main__":
-    sys.exit(main(Home(__import__("pathlib").Path(sys.argv[1])), *map(int, sys.argv[2:5])))
+    sys.exit(main(Home(Path(sys.argv[1])), *map(int, sys.argv[2:5])))

@@ -49,6 +49,10 @@ class Home:
         return self.root / "journal"
 
     @property
+    def journal_file(self) -> Path:
+        return self.journal / "journal.db"
+
+    @property
     def secrets(self) -> Path:
         return self.root / "secrets"
 

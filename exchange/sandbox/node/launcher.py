@@ -116,9 +116,12 @@ class Launcher:
             self._drop_control()
         elif "port" in message:
             self._listens(message)
-        elif isinstance(child := self.slots.get(message.get("kill")), Slot) and child is not self.slots[GATE]:
-            if child.process and child.life == message.get("life"):
-                child.process.kill()
+        elif message.get("kill") != GATE and (child := self.slots.get(message.get("kill", GATE))):
+            self._kill(child, message.get("life"))
+
+    def _kill(self, child: Slot, life: object) -> None:
+        if child.process and child.life == life:
+            child.process.kill()
 
     def _listens(self, message: dict[str, Any]) -> None:
         """Say where the node is, once it can be reached."""

@@ -1,5 +1,6 @@
 """The few kernel calls that Python does not offer. Stdlib and ctypes only; prctl(2), capset(2), syscall(2)."""
 
+import contextlib
 import ctypes
 import os
 import platform
@@ -53,10 +54,8 @@ def drop_capabilities() -> None:
             prctl(PR_CAPBSET_DROP, capability)
         except OSError:
             break  # past the last capability, or without CAP_SETPCAP, where there is nothing to lose
-    try:
+    with contextlib.suppress(OSError):  # before Linux 4.3 there were none
         prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
-    except OSError:
-        pass  # before Linux 4.3 there were none
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     nothing = (ctypes.c_uint32 * 6)()
     call(machine().capset, ctypes.addressof(header), ctypes.addressof(nothing))

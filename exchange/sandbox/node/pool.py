@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from exchange.sandbox import frames
-from exchange.sandbox.frames import BadFrame, Cells, Shape
+from exchange.sandbox.frames import Cells, Shape
 from exchange.sandbox.node import pipes
-
 
 _NOTHING = Shape(0, False, (), ())
 
@@ -100,13 +99,9 @@ class Pool:
         self._free.put(vault)
 
     @contextmanager
-    def borrow(self) -> Iterator[Vault]:
-        """A vault for the length of the block, waiting for one; one that was closed is killed."""
-        vault = self._free.get()
-        while not vault.idle():
-            vault.close()
-            self._kill(vault.slot, vault.life)
-            vault = self._free.get()
+    def borrow(self, seconds: float) -> Iterator[Vault]:
+        """A vault for the length of the block; one that was closed meanwhile is killed. Raises NoVault."""
+        vault = self._take(time.monotonic() + seconds)
         try:
             yield vault
         finally:
@@ -114,3 +109,14 @@ class Pool:
                 self._free.put(vault)
             else:
                 self._kill(vault.slot, vault.life)
+
+    def _take(self, until: float) -> Vault:
+        while True:
+            try:
+                vault = self._free.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                raise NoVault from None
+            if vault.idle():
+                return vault
+            vault.close()
+            self._kill(vault.slot, vault.life)

@@ -107,4 +107,4 @@ def gate(pid: int) -> Rules:
 
 
 def _plain(names: str) -> Rules:
-    return {name: () for name in names.split()}
+    return dict.fromkeys(names.split(), ())

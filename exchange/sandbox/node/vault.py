@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exchange.sandbox.node import pipes
-from exchange.sandbox.node.confine import CannotConfine, Confinement, confine, die_with, limit_memory
+from exchange.sandbox.node.confine import CannotConfine, Confinement, confine, die_with, limit_files, limit_memory
 from exchange.sandbox.node.home import Home
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def main(home: Home, pipe: int, parent: int, memory_mb: int, threads: int) -> in
     nowhere = os.open(os.devnull, os.O_RDWR)
     with Path("/proc/self/statm").open("rb", buffering=0) as statm:
         try:
-            confine(Confinement("vault", reads=(home.snapshots,), file_size=0))
+            confine(Confinement("vault", reads=(home.snapshots,)))
         except CannotConfine as error:
             print(f"sluice vault: {error}", file=sys.stderr)
             return os.EX_CONFIG
@@ -39,6 +39,7 @@ def main(home: Home, pipe: int, parent: int, memory_mb: int, threads: int) -> in
     os.write(2, pipes.READY)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
+    limit_files(0)
     serve(pipe, engine)
     return 0
 
