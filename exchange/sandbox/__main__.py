@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from exchange.sandbox.node import home, launcher
+from exchange.sandbox.node import describe, home, launcher, taking_in
 from exchange.sandbox.node.confine import CannotConfine
 from exchange.sandbox.node.home import BadConfiguration, Home
 
@@ -21,9 +21,9 @@ def main(arguments: list[str] | None = None) -> int:
             case "run":
                 launcher.run(at)
             case "intake":
-                return _intake(at, options)
+                return taking_in.start(at, options.resource, options.file, options.schema)
             case "describe":
-                _describe(at)
+                print(describe.text(at))
     except (BadConfiguration, CannotConfine) as error:
         print(f"sluice: {error}", file=sys.stderr)
         return os.EX_CONFIG
@@ -31,18 +31,6 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"sluice: the {error} cannot run; its line above says why", file=sys.stderr)
         return os.EX_CONFIG
     return 0
-
-
-def _intake(at: Home, options: argparse.Namespace) -> int:
-    from exchange.sandbox.node import taking_in
-
-    return taking_in.start(at, options.resource, options.file, options.schema)
-
-
-def _describe(at: Home) -> None:
-    from exchange.sandbox.node import describe
-
-    print(describe.text(at))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,7 +12,6 @@ from typing import Any
 
 LENGTH = struct.Struct("<I")
 MOST_REQUEST = 8 << 20  # bytes
-READY = b"ready\n"  # the last thing a vault writes to its stderr
 _PACKET = 1 << 16
 
 

@@ -36,7 +36,6 @@ def main(home: Home, pipe: int, parent: int, memory_mb: int, threads: int) -> in
 
         engine = Engine(home.snapshots, secret, memory_mb, threads)
         limit_memory(statm, memory_mb + BESIDES + PER_THREAD * threads)
-    os.write(2, pipes.READY)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
     limit_files(0)
