@@ -53,7 +53,9 @@ def test_an_open_product_agrees_exactly_with_the_data(market: Market) -> None:
 
 
 def test_a_cell_with_too_few_entities_is_suppressed_and_says_so(market: Market) -> None:
-    rows = market.buyer.ask(f"SELECT carrier, month, COUNT(*) AS n FROM {GUARDED} GROUP BY carrier, month").json()["rows"]
+    rows = market.buyer.ask(f"SELECT carrier, month, COUNT(*) AS n FROM {GUARDED} GROUP BY carrier, month").json()[
+        "rows"
+    ]
     aircraft = samples.flights()[0].groupby(["carrier", "month"])["tailnum"].nunique()
     small = {tuple(key) for key, number in aircraft.items() if number < 10}
     assert small
@@ -117,7 +119,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("sql", "purpose", "status", "code"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
+@pytest.mark.parametrize(
+    ("sql", "purpose", "status", "code"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED]
+)
 def test_what_is_refused_has_its_code_is_logged_and_costs_nothing(
     market: Market, sql: str, purpose: str, status: int, code: str
 ) -> None:
@@ -158,12 +162,15 @@ def test_suspending_anything_stops_the_next_query(market: Market, what: str) -> 
         registry.do_transition(thing, "suspended", "test")
     answer = market.buyer.ask(BY_CARRIER)
     assert answer.status_code == 403
-    assert answer.json()["code"] == {
-        "resource": "resource_not_in_force",
-        "authorization": "authorization_not_in_force",
-        "product": "product_not_listed",
-        "licence": "licence_not_in_force",
-    }[what]
+    assert (
+        answer.json()["code"]
+        == {
+            "resource": "resource_not_in_force",
+            "authorization": "authorization_not_in_force",
+            "product": "product_not_listed",
+            "licence": "licence_not_in_force",
+        }[what]
+    )
 
 
 def test_the_same_key_and_body_is_answered_once_and_charged_once(market: Market) -> None:
@@ -274,7 +281,12 @@ BODIES = [
     ("both", json.dumps({"sql": "x", "query": {}, "purpose": "p"}).encode(), 400, "field_invalid"),
     ("a number for SQL", json.dumps({"sql": [1], "purpose": "p"}).encode(), 400, "field_invalid"),
     ("no purpose", json.dumps({"sql": BY_STATION}).encode(), 400, "field_invalid"),
-    ("a licence that is none", json.dumps({"sql": BY_STATION, "purpose": "p", "licence": "x"}).encode(), 400, "field_invalid"),
+    (
+        "a licence that is none",
+        json.dumps({"sql": BY_STATION, "purpose": "p", "licence": "x"}).encode(),
+        400,
+        "field_invalid",
+    ),
 ]
 
 
@@ -286,7 +298,13 @@ def test_a_body_that_makes_no_sense_is_refused(market: Market, body: bytes, stat
 
 
 def test_everything_agrees_after_all_kinds_of_queries(market: Market) -> None:
-    for sql, purpose in [(BY_CARRIER, PURPOSE), (BY_CARRIER, PURPOSE), (BY_STATION, PURPOSE), (BY_CARRIER, "x"), ("?", "x")]:
+    for sql, purpose in [
+        (BY_CARRIER, PURPOSE),
+        (BY_CARRIER, PURPOSE),
+        (BY_STATION, PURPOSE),
+        (BY_CARRIER, "x"),
+        ("?", "x"),
+    ]:
         market.buyer.ask(sql, purpose)
     assert wrong() == []
     assert Record.objects.filter(kind="query.settled").count() == 3

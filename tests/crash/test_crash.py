@@ -1,0 +1,210 @@
+"""SIGKILL after every step of the path, in the exchange and in each process of the node.
+
+Afterwards the query was charged once or not at all, what was spent stays spent, no second noise was drawn, and
+log, ledger and journal agree.
+"""
+
+import dataclasses
+import itertools
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import requests
+from django.conf import settings
+from django.test import override_settings
+
+from exchange.audit import sequencer
+from exchange.portal import fsck
+from licensing.models import PopulationMeter
+from settlement import recovery
+from settlement.models import MeteredQuery, StoredRelease, Usage
+from tests import databases, nodes, servers
+from tests.market import GUARDED, Market, endpoint_of, fill, make_node, obey, open_market
+
+EXCHANGE = ("parsed", "decided", "reserved", "ordered", "released", "settled")
+GATE = ("debited", "ran", "released", "sent")
+VAULT = ("received", "ran", "answered")
+_origins = ("EWR", "JFK", "LGA")
+_number = itertools.count()
+
+
+@dataclass
+class World:
+    """A market with a node and a web server that can be told where to die, once."""
+
+    market: Market
+    home: Path  # its node listens on the same port whenever a test runs it
+    dying: Path
+    start: servers.Starter
+
+    def arm(self, step: str) -> None:
+        """The next process that reaches `step` dies there."""
+        (self.dying / "died").unlink(missing_ok=True)
+        (self.dying / "die_at").write_text(step)
+
+    def died(self) -> bool:
+        mark = self.dying / "died"
+        return mark.exists() and mark.stat().st_size > 0
+
+    def serve(self) -> servers.Served:
+        served = self.start(PYTHONPATH=str(self.dying), SLUICE_WEB_WORKERS="1")
+        self.market.buyer.url = served.url
+        return served
+
+    def ask(self, sql: str, key: str) -> requests.Response | None:
+        """None where the connection broke."""
+        try:
+            return self.market.buyer.ask(sql, key=key)
+        except requests.RequestException:
+            return None
+
+
+@pytest.fixture(scope="module")
+def world(template: databases.Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One world for all tests here, so that every crash happens to an exchange with a past."""
+    folder = tmp_path_factory.mktemp("crash")
+    (folder / "var").mkdir()
+    dying = folder / "dying"
+    shutil.copytree(Path(__file__).parent / "dying", dying)
+    home, order_key = make_node(folder, listen=f"127.0.0.1:{servers.free_port()}")
+    fill(home, folder)
+    name = template.copy(90_000)
+    environment = {"SLUICE_VAR": str(folder / "var"), "DATABASE_URL": template.url(name), "PYTHONPATH": str(dying)}
+    environment["SLUICE_SECRET_KEY"] = settings.SECRET_KEY
+    before = {variable: os.environ.get(variable) for variable in environment}
+    os.environ |= environment
+    mine = dataclasses.replace(settings.SLUICE, var=folder / "var")
+    with ExitStack() as stack:
+        stack.enter_context(override_settings(SLUICE=mine, VAR=folder / "var"))
+        stack.enter_context(databases.switched_to(name))
+        start = stack.enter_context(servers.Starter())
+        obey(folder / "var", order_key)
+        with nodes.running(home):
+            market = open_market("", endpoint_of(home))
+        yield World(market, home, dying, start)
+    for variable, value in before.items():
+        if value is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = value
+    template.drop(name)
+
+
+def a_new_query() -> str:
+    number = next(_number)
+    month, origin = number % 12 + 1, _origins[number // 12 % 3]
+    return (
+        f"SELECT carrier, COUNT(*) AS n FROM {GUARDED} WHERE month = {month} AND origin = '{origin}' GROUP BY carrier"
+    )
+
+
+def by_retry(world: World, sql: str, key: str) -> None:
+    answer = world.ask(sql, key)
+    assert answer is not None
+    assert answer.status_code == 200, answer.text
+
+
+def by_the_worker(world: World, sql: str, key: str) -> None:
+    from django.utils import timezone
+
+    MeteredQuery.objects.filter(state="reserved").update(send_again_at=timezone.now())
+    recovery.run_due()
+
+
+def check(key: str, charged: int, spent_before: int) -> None:
+    """Charged as often as it should be, and everything agrees with everything, the node's journal too."""
+    query = MeteredQuery.objects.filter(idempotency_key=key)
+    assert Usage.objects.filter(query__in=query).count() == charged
+    assert not MeteredQuery.objects.filter(state="reserved").exists()
+    assert PopulationMeter.objects.get().queries == spent_before + charged
+    assert StoredRelease.objects.filter(meteredquery__in=query).count() == charged
+    sequencer.run_once()
+    assert [finding.text for finding in fsck.check() if not finding.ok] == []
+
+
+def spent() -> int:
+    return sum(PopulationMeter.objects.values_list("queries", flat=True))
+
+
+@pytest.mark.parametrize("recover", [by_retry, by_the_worker])
+@pytest.mark.parametrize("step", EXCHANGE)
+def test_an_exchange_killed_after_a_step_charges_once_or_not_at_all(
+    world: World, step: str, recover: Callable[[World, str, str], None]
+) -> None:
+    sql, key, before = a_new_query(), str(uuid4()), spent()
+    with nodes.running(world.home):
+        world.arm(f"sluice.exchange.{step}")
+        world.serve()
+        answer = world.ask(sql, key)
+        assert world.died()
+        assert answer is None or answer.status_code >= 500
+        world.serve()
+        recover(world, sql, key)
+        reserved = step not in ("parsed", "decided")
+        check(key, charged=int(reserved or recover is by_retry), spent_before=before)
+
+
+@pytest.mark.parametrize(
+    ("process", "step"), [*(("gate", step) for step in GATE), *(("vault", step) for step in VAULT)]
+)
+def test_a_node_whose_process_is_killed_after_a_step_answers_once(world: World, process: str, step: str) -> None:
+    sql, key, before = a_new_query(), str(uuid4()), spent()
+    world.arm(f"sluice.{process}.{step}")
+    with nodes.running(world.home):
+        world.serve()
+        answer = settled_answer(world, sql, key)
+        assert world.died()
+        assert answer.status_code == 200, answer.text
+        check(key, charged=1, spent_before=before)
+
+
+def test_a_killed_launcher_takes_its_processes_along_and_the_next_one_goes_on(world: World) -> None:
+    sql, key, before = a_new_query(), str(uuid4()), spent()
+    world.serve()
+    with nodes.running(world.home) as launcher:
+        pids = children(launcher.pid)
+        launcher.kill()
+        launcher.wait()
+        until = time.monotonic() + 10
+        while any(alive(pid) for pid in pids):
+            assert time.monotonic() < until, "a process outlived its launcher"
+            time.sleep(0.02)
+    unreachable = world.ask(sql, key)
+    assert unreachable is not None
+    assert (unreachable.status_code, unreachable.json()["code"]) == (503, "node_unreachable")
+    assert MeteredQuery.objects.get(idempotency_key=key).state == "reserved"
+    with nodes.running(world.home):
+        by_retry(world, sql, key)
+        check(key, charged=1, spent_before=before)
+
+
+def children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    found = [int(child) for child in text.split()]
+    assert len(found) >= 2, "a gate and a vault"
+    return found
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def settled_answer(world: World, sql: str, key: str, seconds: float = 60) -> requests.Response:
+    """Ask again under the same key until it is no longer uncertain."""
+    until = time.monotonic() + seconds
+    while True:
+        answer = world.ask(sql, key)
+        if answer is not None and answer.status_code not in (502, 503):
+            return answer
+        assert time.monotonic() < until, answer and answer.text
+        time.sleep(0.2)
