@@ -1,107 +1,103 @@
-"""The load generator, a process of its own: `python -m benchmarks.load` reads one job as JSON from stdin.
+"""A load generator in a process of its own: connections kept alive, each asking the next thing when answered.
 
-Each connection is a thread with one keep-alive connection that takes the next body from the common list,
-until the time is over. Only answers that came in time are counted, and any answer but 200 ends the run.
+`python -m benchmarks.load` reads one job (JSON) from standard input and prints one result.
 """
 
 import http.client
 import json
+import statistics
 import subprocess
 import sys
 import threading
 import time
-import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from statistics import quantiles
+from uuid import uuid4
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to send where. With `keyed` every request gets an Idempotency-Key of its own.
-
-    `repeat` starts over at the end of `bodies`; otherwise running out of them is an error.
-    """
+    """POST `bodies` in turn to `path` until `seconds` are over or the bodies are; 200 is the only success."""
 
     port: int
     path: str
-    bodies: Sequence[str]
+    bodies: list[str]
     seconds: float
     connections: int = 8
     headers: dict[str, str] = field(default_factory=dict)
-    keyed: bool = False
-    repeat: bool = False
+    keyed: bool = False  # send a fresh Idempotency-Key with each
 
 
 @dataclass(frozen=True)
-class Load:
-    """What came back: answers per second, latencies in milliseconds."""
+class Measured:
+    """`seconds` is from the first request to the last answer; latencies are in milliseconds."""
 
-    rps: float
     answers: int
-    p50_ms: float
+    seconds: float
+    median_ms: float
     p99_ms: float
 
+    @property
+    def per_second(self) -> float:
+        return self.answers / self.seconds
 
-def put(job: Job) -> Load:
-    """Run `job` in a process of its own. Raises RuntimeError with the first answer that was no 200."""
+
+def run(job: Job) -> Measured:
+    """Run `job` in another process. Raises RuntimeError where any answer is not 200."""
     command = [sys.executable, "-m", "benchmarks.load"]
-    done = subprocess.run(command, input=json.dumps(asdict(job)), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, input=json.dumps(asdict(job)), capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr.strip())
-    return Load(**json.loads(done.stdout))
+    return Measured(**json.loads(done.stdout))
 
 
-class Generator:
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self.next = 0
-        self.lock = threading.Lock()
-        self.latencies: list[float] = []
-        self.fault = ""
+def _drive(job: Job) -> Measured:
+    bodies = iter(job.bodies)
+    lock = threading.Lock()
+    until = time.perf_counter() + job.seconds
+    latencies: list[float] = []
+    faults: list[str] = []
 
-    def run(self) -> Load:
-        threads = [threading.Thread(target=self.connection) for _ in range(self.job.connections)]
-        self.until = time.monotonic() + self.job.seconds
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if self.fault or len(self.latencies) < 2:
-            raise SystemExit(self.fault or "fewer than two answers came in time")
-        cuts = [cut * 1000 for cut in quantiles(self.latencies, n=100)]
-        answers = len(self.latencies)
-        return Load(answers / self.job.seconds, answers, round(cuts[49], 2), round(cuts[98], 2))
-
-    def connection(self) -> None:
-        peer = http.client.HTTPConnection("127.0.0.1", self.job.port, timeout=60)
-        while time.monotonic() < self.until and not self.fault:
-            body = self.body()
-            headers = dict(self.job.headers)
-            if self.job.keyed:
-                headers["Idempotency-Key"] = str(uuid.uuid4())
-            started = time.monotonic()
-            try:
-                peer.request("POST", self.job.path, body, headers)
-                answer = peer.getresponse()
-                text = answer.read()
-            except OSError as error:
-                self.fault = f"{type(error).__name__}: {error}"
+    def following() -> Iterator[bytes]:
+        while time.perf_counter() < until and not faults:
+            with lock:
+                body = next(bodies, None)
+            if body is None:
                 return
-            ended = time.monotonic()
-            if answer.status != 200:
-                self.fault = f"{answer.status}: {text[:500].decode(errors='replace')}"
-            elif ended <= self.until:
-                self.latencies.append(ended - started)
+            yield body.encode()
 
-    def body(self) -> bytes:
-        with self.lock:
-            number, self.next = self.next, self.next + 1
-        if number >= len(self.job.bodies) and not self.job.repeat:
-            self.fault = "the job ran out of queries"
-            return b""
-        return self.job.bodies[number % len(self.job.bodies)].encode()
+    def work() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", job.port, timeout=60)
+        try:
+            for body in following():
+                latencies.append(_ask(connection, job, body))
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            faults.append(str(error))
+
+    started = time.perf_counter()
+    threads = [threading.Thread(target=work) for _ in range(job.connections)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seconds = time.perf_counter() - started
+    if faults:
+        raise SystemExit(faults[0])
+    cuts = statistics.quantiles(latencies, n=100)
+    return Measured(len(latencies), seconds, round(cuts[49] * 1000, 2), round(cuts[98] * 1000, 2))
+
+
+def _ask(connection: http.client.HTTPConnection, job: Job, body: bytes) -> float:
+    """The seconds one answer took. Raises ValueError where it is not 200."""
+    headers = job.headers | {"Idempotency-Key": uuid4().hex} if job.keyed else job.headers
+    started = time.perf_counter()
+    connection.request("POST", job.path, body, headers)
+    response = connection.getresponse()
+    text = response.read()
+    if response.status != 200:
+        raise ValueError(f"{job.path} answered {response.status}: {text[:500]!r}")
+    return time.perf_counter() - started
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(Generator(Job(**json.load(sys.stdin))).run())))
+    print(json.dumps(asdict(_drive(Job(**json.load(sys.stdin))))))
