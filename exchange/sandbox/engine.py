@@ -127,7 +127,7 @@ class Engine:
         batches = pa.RecordBatchReader.from_batches(source.schema_arrow, source.iter_batches())
         try:
             self._duckdb.register("incoming", batches)
-            self._duckdb.execute(f"CREATE TABLE {name} AS SELECT * FROM incoming")
+            self._duckdb.execute(f"CREATE TABLE {name} AS SELECT * FROM incoming")  # noqa: S608 our own name
         except (duckdb.Error, MemoryError):
             raise EngineFailed from None
         finally:
@@ -153,8 +153,8 @@ def _locked(memory_mb: int, threads: int) -> duckdb.DuckDBPyConnection:
             literal = f"'{value}'" if isinstance(value, str) else str(value)
             connection.execute(f"SET {name} = {literal}")
         for name, value in (_LOCKS | {"threads": threads}).items():
-            row = connection.execute(f"SELECT current_setting('{name}')").fetchone()
-            if row is None or row[0] != value:
+            row = connection.execute(f"SELECT current_setting('{name}')").fetchall()
+            if row != [(value,)]:
                 raise EngineFailed(f"DuckDB does not take {name}")
     except duckdb.Error as error:
         raise EngineFailed("DuckDB does not take its settings") from error
