@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from exchange.crypto.keys import from_jwk
 from exchange.sandbox.client import Node
 from exchange.sandbox.node import home as homes
 from exchange.sandbox.node.home import Home
 from exchange.sandbox.schema import Schema
-from exchange.crypto.keys import from_jwk
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 60.0
@@ -109,6 +109,20 @@ def children(process: subprocess.Popen[bytes], kind: str) -> list[int]:
     """Pids of a launcher's processes of `kind`: gate or vault."""
     listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     return [int(pid) for pid in listed if f"exchange.sandbox.node.{kind}".encode() in _command(pid)]
+
+
+def wait_for_vaults(process: subprocess.Popen[bytes]) -> None:
+    """Until every vault of a launcher is in service. Raises RuntimeError."""
+    until = time.monotonic() + SECONDS
+    while not (pids := children(process, "vault")) or not all(map(_in_service, pids)):
+        if time.monotonic() > until:
+            raise RuntimeError("a vault did not come into service")
+        time.sleep(0.02)
+
+
+def _in_service(vault: int) -> bool:
+    """A vault closes its stderr last."""
+    return os.path.realpath(f"/proc/{vault}/fd/2") == os.devnull
 
 
 def _command(pid: str) -> bytes:

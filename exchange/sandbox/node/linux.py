@@ -13,10 +13,10 @@ CAPABILITY_VERSION_3 = 0x20080522
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    column: int   # in syscalls.NUMBERS
-    audit: int    # AUDIT_ARCH_*
+    column: int  # in syscalls.NUMBERS
+    audit: int  # AUDIT_ARCH_*
     seccomp: int  # number of seccomp(2)
-    capset: int   # number of capset(2)
+    capset: int  # number of capset(2)
 
 
 MACHINES = {"x86_64": Machine(0, 0xC000003E, 317, 126), "aarch64": Machine(1, 0xC00000B7, 277, 91)}

@@ -56,7 +56,11 @@ def _block(number: int, arguments: tuple[Argument, ...]) -> list[Instruction]:
 
 def install(rules: Rules) -> None:
     """Put every thread of this process under `rules`, for good. Raises OSError."""
-    code = program(rules, linux.machine())
+    load(program(rules, linux.machine()))
+
+
+def load(code: bytes) -> None:
+    """Put every thread of this process under a BPF program. Raises OSError."""
     buffer = ctypes.create_string_buffer(code, len(code))
     fprog = _Program(len(code) // 8, ctypes.cast(buffer, ctypes.c_void_p))
     linux.call(linux.machine().seccomp, SET_MODE_FILTER, TSYNC, ctypes.addressof(fprog))
