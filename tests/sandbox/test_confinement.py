@@ -140,7 +140,7 @@ def test_a_running_process_is_filtered_and_has_no_capability(
 def test_a_vault_has_its_pipe_open_and_nothing_else(node: tuple[nodes.Home, subprocess.Popen[bytes]]) -> None:
     nodes.wait_for_vaults(node[1])
     for pid in nodes.children(node[1], "vault"):
-        targets = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+        targets = [str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()]
         assert sum(target.startswith("socket:") for target in targets) == 1
         allowed = ("socket:", "/dev/null", "anon_inode:", "pipe:")
         assert [t for t in targets if not t.startswith(allowed)] == []

@@ -22,8 +22,9 @@ MEGABYTE = 1 << 20
 SYSTEM = """
     /lib /lib64 /usr/lib /usr/lib64 /usr/local/lib /usr/share/zoneinfo /usr/share/locale /etc/ld.so.cache
     /etc/localtime /etc/nsswitch.conf /etc/ssl/openssl.cnf /usr/lib/ssl/openssl.cnf
-    /dev/null /dev/zero /dev/urandom /proc/self/cgroup /proc/meminfo /proc/cpuinfo /proc/stat
-    /proc/sys/vm/overcommit_memory /proc/sys/net/core/somaxconn /sys/devices/system/cpu /sys/fs/cgroup /sys/kernel/mm/transparent_hugepage
+    /dev/null /dev/zero /dev/urandom /proc/self/cgroup /proc/meminfo /proc/cpuinfo
+    /proc/stat /proc/sys/vm/overcommit_memory /proc/sys/net/core/somaxconn
+    /sys/devices/system/cpu /sys/fs/cgroup /sys/kernel/mm/transparent_hugepage
 """
 RULES: dict[str, Callable[[int], syscalls.Rules]] = {
     "vault": syscalls.vault, "gate": syscalls.gate, "intake": syscalls.intake,
