@@ -200,7 +200,8 @@ class Execution:
 
     def _keep(self, entry: Entry, release: Release, task: Task, run: Run) -> Answer:
         """Sign how a run ended, on disk before it returns."""
-        result, cells, suppressed = b"", task.shape.cells if task.deadline else 0, 0
+        result, suppressed = b"", 0
+        cells = task.shape.cells if run.outcome is Outcome.FAILED and task.deadline else 0
         if run.cells is not None:
             result = _stream(answer.table(run.cells, task.query, task.manifest, task.terms))
             cells, suppressed = len(run.cells), int((run.cells["status"] == SUPPRESSED).sum())

@@ -153,9 +153,7 @@ def _check_listen(settings: Settings, where: str) -> None:
         raise BadConfiguration(f"{where}: off loopback the node needs tls_certificate and tls_key")
 
 
-def create(
-    home: Home, name: str, listen: str = DEFAULT_LISTEN, exchanges: Mapping[str, str] | None = None
-) -> None:
+def create(home: Home, name: str, listen: str = DEFAULT_LISTEN, exchanges: Mapping[str, str] | None = None) -> None:
     """Make a home: folders, secrets, the node's key, node.toml and a sample policy.
 
     `exchanges` (name → `x` of its public JWK) may send orders; the policy offers nothing yet.

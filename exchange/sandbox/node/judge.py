@@ -13,7 +13,8 @@ from exchange.sandbox import plan, query
 from exchange.sandbox.frames import Shape
 from exchange.sandbox.node import policy
 from exchange.sandbox.node.policy import Policy, Population
-from exchange.sandbox.orders import Order, Terms
+from exchange.sandbox.orders import Order
+from exchange.sandbox.terms import Terms
 from exchange.sandbox.query import AggregateQuery
 from exchange.sandbox.schema import Manifest
 

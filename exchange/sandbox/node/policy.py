@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from exchange.crypto.keys import from_jwk, to_jwk
 from exchange.errors import Problem
 from exchange.sandbox.node.home import NAME, BadConfiguration
-from exchange.sandbox.orders import Order, Terms
+from exchange.sandbox.orders import Order
+from exchange.sandbox.terms import Terms
 from exchange.sandbox.query import Profile
 from exchange.sandbox.schema import Schema
 
@@ -166,6 +167,6 @@ def _typed(table: dict[str, Any], types: dict[str, type], where: str) -> None:
         if key not in types:
             raise BadConfiguration(f"{where}: unknown setting {key!r}")
         if type(value) is not types[key]:
-            raise BadConfiguration(f"{where}: {key} is a {types[key].__name__}")
+            raise BadConfiguration(f"{where}: {key} is no {types[key].__name__}")
         if types[key] is int and value < 0:
             raise BadConfiguration(f"{where}: {key} is not negative")
