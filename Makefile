@@ -42,7 +42,7 @@ fmt: $(DEV) ## let ruff mend and format
 
 types: $(DEV) ## mypy, strict on the pure modules
 	@echo "== mypy"
-	@$(PY) -m mypy exchange catalog licensing settlement
+	@$(PY) -m mypy
 
 contracts: $(DEV) ## import-linter: the layers and the pure modules
 	@echo "== import-linter"

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from exchange.sandbox.frames import RELEASED, Cells
-from exchange.sandbox.orders import Terms
+from exchange.sandbox.terms import Terms
 from exchange.sandbox.plan import parts
 from exchange.sandbox.query import AggregateQuery, Function, Measure
 from exchange.sandbox.query.grid import grid

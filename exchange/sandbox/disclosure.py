@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exchange.sandbox.frames import RELEASED, SUPPRESSED, Cells
-from exchange.sandbox.orders import Terms
+from exchange.sandbox.terms import Terms
 from exchange.sandbox.plan import Plan
 from exchange.sandbox.query import Function, Measure
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from exchange.sandbox import disclosure, plan
 from exchange.sandbox.frames import Cells
-from exchange.sandbox.orders import Terms
+from exchange.sandbox.terms import Terms
 from exchange.sandbox.query import AggregateQuery, Profile
 from exchange.sandbox.schema import Manifest, SchemaError, manifest_from_json
 

@@ -13,70 +13,56 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from exchange.crypto import jws
 from exchange.crypto.keys import SigningKey
+from exchange.sandbox.terms import Terms
 
 ORDER_TYPE = "sluice-order+jws"
 RELEASE_TYPE = "sluice-release+jws"
 
 
 class OrderKind(StrEnum):
-    QUERY = "query"        # run an aggregate query
+    QUERY = "query"  # run an aggregate query
     DESCRIBE = "describe"  # the current manifest of a resource
-    JOURNAL = "journal"    # the node's journal from a number on, for fsck
+    JOURNAL = "journal"  # the node's journal from a number on, for fsck
 
 
 class Outcome(StrEnum):
     RELEASED = "released"
     NOT_EXECUTED = "not_executed"  # and never will be: the id is barred
-    FAILED = "failed"              # executed without a result; costs what the query costs
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How disclosure is controlled for this order; the holder's policy may be stricter, never softer.
-
-    `threshold` is the least number of distinct entities in a cell; `dominance` (basis points) the most that
-    the two largest entities may hold of a cell's absolute total; `p_ratio` (basis points) the least that the
-    others must hold, of the largest.
-    """
-
-    profile: str
-    threshold: int = 0
-    dominance: int = 9000
-    p_ratio: int = 1000
+    FAILED = "failed"  # executed without a result; costs what the query costs
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    id: str                # UUIDv7
-    exchange: str          # iss
-    node: str              # aud
-    issued_at: int         # Unix seconds
-    expires_at: int        # Unix seconds
+    id: str  # UUIDv7
+    exchange: str  # iss
+    node: str  # aud
+    issued_at: int  # Unix seconds
+    expires_at: int  # Unix seconds
     kind: OrderKind
     resource: str = ""
     snapshot: str = ""
     terms: Terms | None = None
     query: dict[str, Any] = field(default_factory=dict)  # query.to_json(AggregateQuery)
     columns: tuple[str, ...] = ()  # the product's columns; the query may name no others
-    since: int = 0         # JOURNAL: entries with a larger number
+    since: int = 0  # JOURNAL: entries with a larger number
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    order: str             # the order's id
-    order_digest: str      # SHA-256 of the order's JWS
-    exchange: str          # aud
-    node: str              # iss
+    order: str  # the order's id
+    order_digest: str  # SHA-256 of the order's JWS
+    exchange: str  # aud
+    node: str  # iss
     outcome: Outcome
-    code: str = ""         # of exchange.errors, where there is no result
+    code: str = ""  # of exchange.errors, where there is no result
     snapshot: str = ""
-    policy: str = ""       # SHA-256 of the holder's policy in force
-    result: str = ""       # SHA-256 of the result's bytes (an Arrow IPC stream, or canonical JSON)
-    cells: int = 0         # cells charged
-    suppressed: int = 0    # of them suppressed
-    journal: int = 0       # the order's number in the node's journal
+    policy: str = ""  # SHA-256 of the holder's policy in force
+    result: str = ""  # SHA-256 of the result's bytes (an Arrow IPC stream, or canonical JSON)
+    cells: int = 0  # cells charged
+    suppressed: int = 0  # of them suppressed
+    journal: int = 0  # the order's number in the node's journal
     population: str = ""
-    spent: int = 0         # queries the population has spent, this one included
+    spent: int = 0  # queries the population has spent, this one included
     issued_at: int = 0
 
 
@@ -109,7 +95,12 @@ def read_order(token: str, keys: Mapping[str, Ed25519PublicKey]) -> Order:
 
 def sign_release(release: Release, key: SigningKey) -> str:
     claims = asdict(release)
-    claims |= {"iss": claims.pop("node"), "aud": claims.pop("exchange"), "iat": claims.pop("issued_at"), "v": 1}
+    claims |= {
+        "iss": claims.pop("node"),
+        "aud": claims.pop("exchange"),
+        "iat": claims.pop("issued_at"),
+        "v": 1,
+    }
     return jws.sign(claims, key, RELEASE_TYPE)
 
 

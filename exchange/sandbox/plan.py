@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from exchange.sandbox.frames import Shape
-from exchange.sandbox.orders import Terms
+from exchange.sandbox.terms import Terms
 from exchange.sandbox.query import (
     AggregateQuery,
     And,
@@ -60,6 +60,12 @@ def shape(query: AggregateQuery, manifest: Manifest, terms: Terms) -> Shape:
     size = cells(grid(query, manifest.schema))
     complete = guarded or not query.dimensions
     return Shape(size, complete, tuple(low for low, _ in bounds), tuple(high for _, high in bounds))
+
+
+def most_cells(query: AggregateQuery, manifest: Manifest, terms: Terms) -> int:
+    """The most cells that can be charged: the guarded grid exactly, on `open` as many as may be released."""
+    del terms  # what a cell is does not depend on them; the signature is that of `shape`
+    return cells(grid(query, manifest.schema))
 
 
 def deadline(query: AggregateQuery, manifest: Manifest, terms: Terms, rows_per_second: int) -> float:

@@ -60,7 +60,7 @@ def answer(request: dict[str, Any], engine: "Engine") -> Iterator[bytes]:
     from exchange.errors import Problem
     from exchange.sandbox.engine import EngineFailed, SnapshotUnreadable
     from exchange.sandbox.frames import Status, encode
-    from exchange.sandbox.orders import Terms
+    from exchange.sandbox.terms import Terms
     from exchange.sandbox.query import from_json
 
     number, resource, snapshot = int(request["number"]), str(request["resource"]), str(request["snapshot"])

@@ -3,7 +3,7 @@
 from typing import Any
 
 from exchange.errors import Problem
-from exchange.sandbox.orders import Terms
+from exchange.sandbox.terms import Terms
 from exchange.sandbox.query.bind import MAX_DIMENSIONS, MAX_MEASURES, Rules, check_grid, ordered
 from exchange.sandbox.query.faults import Faults
 from exchange.sandbox.query.model import (

@@ -1,0 +1,18 @@
+"""How disclosure is controlled for one order. Pure: no Django, no I/O."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How disclosure is controlled for this order; the holder's policy may be stricter, never softer.
+
+    `threshold` is the least number of distinct entities in a cell; `dominance` (basis points) the most that
+    the two largest entities may hold of a cell's absolute total; `p_ratio` (basis points) the least that the
+    others must hold, of the largest.
+    """
+
+    profile: str
+    threshold: int = 0
+    dominance: int = 9000
+    p_ratio: int = 1000
