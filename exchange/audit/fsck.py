@@ -77,9 +77,7 @@ def _leaves(size: int) -> Iterator[str | None]:
         due = next(checkpoints, None)
 
 
-def _leaf(
-    index: int, value: bytes, data: bytes, body: str | None, salt: Any, stated: list[Any]
-) -> str | None:
+def _leaf(index: int, value: bytes, data: bytes, body: str | None, salt: Any, stated: list[Any]) -> str | None:
     try:
         need(leaf_hash(data) == value, "its hash is not that of its entry")
         entry = read_entry(data)
@@ -151,11 +149,7 @@ def _numbering() -> Iterator[str | None]:
         records=Count("id"), numbers=Count("seq", distinct=True), first=Min("seq"), last=Max("seq")
     ):
         whole = row["first"] == 1 and row["records"] == row["numbers"] == row["last"]
-        yield (
-            None
-            if whole
-            else f"licence {row['licence']} has {row['records']} records up to number {row['last']}"
-        )
+        yield (None if whole else f"licence {row['licence']} has {row['records']} records up to number {row['last']}")
 
 
 def _published(folder: Path) -> Iterator[str | None]:

@@ -46,7 +46,8 @@ def append(kind: str, body: dict[str, Any], *, licence: str | None = None, seq: 
 
 def entry_of(record: Record) -> bytes:
     """The record's leaf entry: public bytes that commit to its body."""
-    return record.entry.encode()
+    entry: str = record.entry
+    return entry.encode()
 
 
 def _entry(kind: str, now: datetime, licence: str | None, seq: int | None, salted: bytes) -> str:
@@ -58,5 +59,5 @@ def _entry(kind: str, now: datetime, licence: str | None, seq: int | None, salte
 
 
 def _now() -> datetime:
-    now = timezone.now()
+    now: datetime = timezone.now()
     return now.replace(microsecond=now.microsecond // 1000 * 1000)

@@ -1,5 +1,6 @@
 """Inserting rows without the ORM's ceremony: what a metered query writes, it writes on its way out."""
 
+from collections.abc import Iterable
 from functools import cache
 from itertools import groupby
 
@@ -22,13 +23,13 @@ def insert(*instances: Model) -> None:
     """
     connection = transaction.get_connection()
     with connection.cursor() as cursor:
+        group: Iterable[Model]
+        model: type[Model]
         for model, group in groupby(instances, type):
             fields = model._meta.local_concrete_fields
             rows = []
             for instance in group:
-                rows.append(
-                    [field.get_db_prep_save(getattr(instance, field.attname), connection) for field in fields]
-                )
+                rows.append([field.get_db_prep_save(getattr(instance, field.attname), connection) for field in fields])
                 instance._state.adding = False
                 instance._state.db = connection.alias
             if len(rows) == 1:

@@ -20,6 +20,7 @@ from exchange.audit import keys, notes, tiles
 from exchange.audit.models import Checkpoint, Leaf, TileHash, Unsequenced
 from exchange.audit.rows import insert
 from exchange.audit.tiles import Tile
+from exchange.crypto.keys import SigningKey
 from exchange.crypto.merkle import Edge, leaf_hash
 
 _ADVISORY_LOCK = 0x534C5549  # any number that is ours alone in the database
@@ -114,7 +115,7 @@ def entry_tile(tile: Tile) -> bytes:
     return b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries)
 
 
-def _checkpoint(edge: Edge, key: keys.SigningKey) -> Checkpoint:
+def _checkpoint(edge: Edge, key: SigningKey) -> Checkpoint:
     root = edge.root()
     note = notes.checkpoint(settings.SLUICE.origin, edge.size, root, key)
     return Checkpoint(size=edge.size, root=root, note=note, time=timezone.now())

@@ -91,9 +91,7 @@ class Sqlite:
 
     def missing(self, model: type[Model]) -> bool:
         with self.connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT name, sql, type FROM sqlite_master WHERE tbl_name = %s", [model._meta.db_table]
-            )
+            cursor.execute("SELECT name, sql, type FROM sqlite_master WHERE tbl_name = %s", [model._meta.db_table])
             rows = cursor.fetchall()
         present = {name: statement for name, statement, kind in rows if kind == "trigger"}
         return any(kind == "table" for *_, kind in rows) and not self.wanted(model).items() <= present.items()
@@ -137,8 +135,7 @@ class Postgres:
         table = self.connection.ops.quote_name(model._meta.db_table)
         with self.connection.cursor() as cursor:
             cursor.execute(
-                "CREATE OR REPLACE FUNCTION sluice_append_only() RETURNS trigger LANGUAGE plpgsql"
-                f" AS $${self.BODY}$$"
+                f"CREATE OR REPLACE FUNCTION sluice_append_only() RETURNS trigger LANGUAGE plpgsql AS $${self.BODY}$$"
             )
             for name, (events, level, _) in self.EVENTS.items():
                 cursor.execute(

@@ -20,9 +20,7 @@ def receipt_of(token: str, jwks: dict[str, Any]) -> tuple[dict[str, Any], str]:
     parts = token.strip().split(".")
     need(len(parts) == 3, "the receipt is no compact JWS")
     header = read_json(unbase64url(parts[0], "the receipt's header"), "the receipt's header")
-    need(
-        isinstance(header, dict) and set(header) == {"alg", "kid", "typ"}, "the receipt's header is not ours"
-    )
+    need(isinstance(header, dict) and set(header) == {"alg", "kid", "typ"}, "the receipt's header is not ours")
     need(header["alg"] == "EdDSA" and header["typ"] == RECEIPT_TYPE, "the JWS is no receipt")
     keys = [key for key in jwks["keys"] if key.get("kid") == header["kid"] and key.get("crv") == "Ed25519"]
     need(len(keys) == 1, f"the key set has not the key {header['kid']}")
