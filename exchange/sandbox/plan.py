@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import assert_never
 
+from exchange.errors import Problem
 from exchange.sandbox.frames import Shape
 from exchange.sandbox.terms import Terms
 from exchange.sandbox.query import (
@@ -27,6 +28,7 @@ from exchange.sandbox.query.grid import Grid, cells, grid
 from exchange.sandbox.query.regions import joined
 from exchange.sandbox.schema import Column, Manifest, Role, Schema
 
+MOST_CELLS = 100_000
 BITMAP_BITS = 1 << 26  # of all groups' bitmaps together: 8 MiB
 CELL_WORK = 20  # a cell of a guarded answer costs as much as this many rows
 START = 0.02  # seconds a vault takes before the first row
@@ -66,6 +68,17 @@ def most_cells(query: AggregateQuery, manifest: Manifest, terms: Terms) -> int:
     """The most cells that can be charged: the guarded grid exactly, on `open` as many as may be released."""
     del terms  # what a cell is does not depend on them; the signature is that of `shape`
     return cells(grid(query, manifest.schema))
+
+
+def most_cells(query: AggregateQuery, manifest: Manifest, terms: Terms) -> int:
+    """The most cells that can be charged: on `guarded` the grid, on `open` the grid or MOST_CELLS.
+
+    Raises Problem query_too_large where a grid that must be released whole has more than MOST_CELLS.
+    """
+    size = cells(grid(query, manifest.schema))
+    if Profile(terms.profile) is not Profile.OPEN and size > MOST_CELLS:
+        raise Problem("query_too_large", f"the grid has {size} cells, at most {MOST_CELLS} are answered")
+    return min(size, MOST_CELLS)
 
 
 def deadline(query: AggregateQuery, manifest: Manifest, terms: Terms, rows_per_second: int) -> float:

@@ -1,0 +1,88 @@
+"""Reading a source: batches of raw columns, and where in the file a row stands."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from exchange.sandbox.intake.refused import IntakeRefused
+
+BATCH_ROWS = 65_536
+_BLOCK = 8 << 20  # bytes of CSV at a time
+
+
+class Source:
+    """A file of rows. CSV is UTF-8 with a header line; an empty field is null. Raises IntakeRefused."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.text = path.suffix.lower() in (".csv", ".tsv", ".txt")
+        self._delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+        self.columns = self._columns()
+
+    def batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        """The rows in file order, `columns` only; CSV fields are strings, to be parsed exactly."""
+        try:
+            yield from self._text(columns) if self.text else self._parquet(columns)
+        except (OSError, pa.ArrowException):
+            raise self._broken() from None
+
+    def line(self, row: int) -> int:
+        """The line of a CSV file where row `row` (from 0) starts; of a Parquet file its row from 1."""
+        if not self.text:
+            return row + 1
+        for index, (line, _) in enumerate(self._records()):
+            if index == row + 1:
+                return line
+        return 0
+
+    def _columns(self) -> list[str]:
+        try:
+            if not self.text:
+                return list(pq.read_schema(self.path).names)
+            header = next(self._records(), (0, []))[1]
+        except (OSError, pa.ArrowException, UnicodeDecodeError, csv.Error):
+            raise IntakeRefused("the file is no CSV or Parquet that can be read") from None
+        if len(set(header)) != len(header) or not header:
+            raise IntakeRefused("the header is missing or repeats a name", 1)
+        return header
+
+    def _text(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        convert = pacsv.ConvertOptions(
+            column_types={name: pa.string() for name in columns},
+            include_columns=columns,
+            strings_can_be_null=True,
+            null_values=[""],
+        )
+        parse = pacsv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True)
+        read = pacsv.ReadOptions(block_size=_BLOCK, use_threads=False)
+        with pacsv.open_csv(self.path, read, parse, convert) as reader:
+            yield from reader
+
+    def _parquet(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        with pq.ParquetFile(self.path) as file:
+            yield from file.iter_batches(BATCH_ROWS, columns=columns, use_threads=False)
+
+    def _records(self) -> Iterator[tuple[int, list[str]]]:
+        """(line where it starts, fields) of each CSV record, empty lines left out as Arrow does."""
+        with self.path.open(encoding="utf-8-sig", newline="") as file:
+            reader, start = csv.reader(file, delimiter=self._delimiter), 1
+            for record in reader:
+                if record:
+                    yield start, record
+                start = reader.line_num + 1
+
+    def _broken(self) -> IntakeRefused:
+        """Why Arrow could not read the file, in our own words; its errors quote rows."""
+        if not self.text:
+            return IntakeRefused("the Parquet file is damaged or has types that are not read here")
+        try:
+            for line, record in self._records():
+                if len(record) != len(self.columns):
+                    return IntakeRefused(f"{len(record)} fields, the header has {len(self.columns)}", line)
+        except (UnicodeDecodeError, csv.Error):
+            return IntakeRefused("the file is not UTF-8 text, or its quotes do not close")
+        return IntakeRefused("the CSV could not be parsed")
