@@ -40,7 +40,7 @@ fmt: $(DEV) ## let ruff mend and format
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
-types: $(DEV) ## mypy, strict on the pure modules
+types: $(DEV) ## mypy, strict on all that knows no Django
 	@echo "== mypy"
 	@$(PY) -m mypy
 

@@ -123,10 +123,10 @@ def _deadline(ours: servers.Exchange, sql: str) -> float:
     """The seconds after which a guarded answer leaves, from the node's declared capacity."""
     from catalog.models import Product
     from exchange.sandbox import plan, query
+    from exchange.sandbox import sql as parser
     from exchange.sandbox.node import home as node_home
-    from exchange.sandbox.orders import Terms
-    from exchange.sandbox.query import sql as parser
     from exchange.sandbox.schema import manifest_from_json
+    from exchange.sandbox.terms import Terms
 
     product = Product.objects.select_related("resource__snapshot").get(code=servers.GUARDED)
     manifest = manifest_from_json(product.resource.snapshot.manifest)
