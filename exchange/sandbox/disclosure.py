@@ -53,8 +53,12 @@ def guarded_cells(found: Found, plan: Plan, terms: Terms, secret: bytes) -> Cell
 
 
 def releasable(cell: Mapping[str, int], parts: int, terms: Terms) -> bool:
-    """Whether a cell has enough entities and none of its magnitudes is dominated."""
-    if cell["entities"] < max(1, terms.threshold):
+    """Whether enough entities stand behind each of a cell's totals and none of its magnitudes is dominated.
+
+    An entity whose values are all null is in the cell, but not in its sums: those who are must be enough.
+    """
+    contributing = (cell[f"n{i}"] for i in range(parts) if f"n{i}" in cell)
+    if min([cell["entities"], *contributing]) < max(1, terms.threshold):
         return False
     magnitudes = [i for i in range(parts) if f"a{i}" in cell]
     return not any(dominated(cell[f"a{i}"], cell[f"t{i}"], cell[f"u{i}"], terms) for i in magnitudes)

@@ -30,8 +30,8 @@ from exchange.sandbox.schema import Column, Manifest, Role, Schema
 
 MOST_CELLS = 100_000
 BITMAP_BITS = 1 << 26  # of all groups' bitmaps together: 8 MiB
-CELL_WORK = 20  # a cell of a guarded answer costs as much as this many rows
-START = 0.02  # seconds a vault takes before the first row
+CELL_WORK = 100  # a cell of a guarded answer costs as much as this many rows: its noise is an HMAC per total
+START = 0.05  # seconds from the gate to the first row and back
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,8 @@ class Plan:
 
     The result has columns d0, d1 … (codes of the dimensions) and, on `open`, v0, v1 … (one per part of
     `parts`). On `guarded` it has `entities` and for part i: v (total), a (sum of entities' absolute
-    contributions), t and u (the two largest of them), k (sum of the row keys that contribute), each with i.
+    contributions), t and u (the two largest of them), n (how many entities contribute, where that can be fewer
+    than `entities`) and k (sum of the row keys that contribute), each with i.
     """
 
     sql: str
@@ -65,20 +66,16 @@ def shape(query: AggregateQuery, manifest: Manifest, terms: Terms) -> Shape:
 
 
 def most_cells(query: AggregateQuery, manifest: Manifest, terms: Terms) -> int:
-    """The most cells that can be charged: the guarded grid exactly, on `open` as many as may be released."""
-    del terms  # what a cell is does not depend on them; the signature is that of `shape`
-    return cells(grid(query, manifest.schema))
+    """The most cells that can be charged: the grid; on `open` only cells with rows are answered.
 
-
-def most_cells(query: AggregateQuery, manifest: Manifest, terms: Terms) -> int:
-    """The most cells that can be charged: on `guarded` the grid, on `open` the grid or MOST_CELLS.
-
-    Raises Problem query_too_large where a grid that must be released whole has more than MOST_CELLS.
+    A guarded grid is released whole, so one of more than MOST_CELLS is refused: Problem query_too_large.
     """
     size = cells(grid(query, manifest.schema))
-    if Profile(terms.profile) is not Profile.OPEN and size > MOST_CELLS:
+    if Profile(terms.profile) is Profile.OPEN:
+        return size if not query.dimensions else min(size, manifest.rows)
+    if size > MOST_CELLS:
         raise Problem("query_too_large", f"the grid has {size} cells, at most {MOST_CELLS} are answered")
-    return min(size, MOST_CELLS)
+    return size
 
 
 def deadline(query: AggregateQuery, manifest: Manifest, terms: Terms, rows_per_second: int) -> float:
@@ -192,11 +189,13 @@ def _contributions(part: Measure, schema: Schema) -> list[tuple[str, str, str]]:
         return [("v", "", "count(*)"), ("k", "sum(_key)::BIGINT", "coalesce(sum(k#), 0)::BIGINT")]
     column = None if part.column is None else _column(schema, part.column)
     where = "" if column is None else f" FILTER (WHERE {_present(column)})"
-    value, mass = f"count(*){where}", ""
+    value = rows = f"count(*){where}"
+    mass, magnitude = "", "v#"
     if part.function is Function.SUM and column is not None:
         value, mass = (f"coalesce(sum({x}), 0)::BIGINT" for x in (_stored(column), f"abs({_stored(column)})"))
-    magnitude = "a#" if mass else "v#"
+        magnitude = "a#"
     return [
+        *([] if column is None else [("n", rows, "count(*) FILTER (WHERE n# > 0)")]),
         ("v", value, "coalesce(sum(v#), 0)::BIGINT"),
         ("a", mass, f"coalesce(sum({magnitude}), 0)::BIGINT"),
         ("t", "", f"coalesce(max({magnitude}, 2)[1], 0)"),

@@ -98,7 +98,7 @@ class Rows:
 
     def _content(self, batch: pa.RecordBatch, name: str) -> list[str]:
         try:
-            return content(batch.column(name), self.schema.get(name)).tolist()
+            return list(content(batch.column(name), self.schema.get(name)))
         except BadValue as bad:
             raise BadColumn(bad.row, name, bad.reason) from None
 
@@ -125,7 +125,13 @@ class BadColumn(Exception):
 
 
 def _encoder(column: Column) -> Measure | Dimension | Entities:
-    return {Role.MEASURE: Measure, Role.DIMENSION: Dimension, Role.ENTITY: Entities}[column.role](column)
+    match column.role:
+        case Role.MEASURE:
+            return Measure(column)
+        case Role.DIMENSION:
+            return Dimension(column)
+        case Role.ENTITY:
+            return Entities(column)
 
 
 def _integer(most: int, signed: bool = False) -> np.dtype[np.generic]:
