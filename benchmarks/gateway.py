@@ -132,7 +132,8 @@ def _deadline(ours: servers.Exchange, sql: str) -> float:
     manifest = manifest_from_json(product.resource.snapshot.manifest)
     bound = query.bind(parser.parse(sql), manifest.schema, query.Profile.GUARDED)
     terms = Terms(profile="guarded", threshold=product.threshold)
-    return plan.deadline(bound.query, manifest, terms, node_home.load(ours.home).rows_per_second)
+    declared = node_home.load(ours.home)
+    return plan.deadline(bound.query, manifest, terms, declared.rows_per_second, declared.start_ms)
 
 
 def _postgres(stack: ExitStack) -> str:

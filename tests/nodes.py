@@ -33,7 +33,7 @@ def make_node(
     """
     at = Home(home)
     homes.create(at, name, settings.pop("listen", "127.0.0.1:0"))
-    quick = {"vaults": 2, "memory_mb": 512, "rows_per_second": 500_000} | settings
+    quick = {"vaults": 2, "memory_mb": 512, "rows_per_second": 500_000, "start_ms": 300} | settings
     with at.settings.open("a") as file:
         file.writelines(f"{key} = {_toml(value)}\n" for key, value in quick.items())
     tables = {f"populations.{key}": value for key, value in populations.items()}

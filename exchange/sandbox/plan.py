@@ -31,7 +31,6 @@ from exchange.sandbox.schema import Column, Manifest, Role, Schema
 MOST_CELLS = 100_000
 BITMAP_BITS = 1 << 26  # of all groups' bitmaps together: 8 MiB
 CELL_WORK = 100  # a cell of a guarded answer costs as much as this many rows: its noise is an HMAC per total
-START = 0.05  # seconds from the gate to the first row and back
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +77,16 @@ def most_cells(query: AggregateQuery, manifest: Manifest, terms: Terms) -> int:
     return size
 
 
-def deadline(query: AggregateQuery, manifest: Manifest, terms: Terms, rows_per_second: int) -> float:
+def deadline(query: AggregateQuery, manifest: Manifest, terms: Terms, rows_per_second: int, start_ms: int) -> float:
     """Seconds from receipt to answer; 0.0 for `open`, which has no deadline.
 
-    `rows_per_second` is the declared capacity for one total; it is the same for every snapshot with as many
+    `rows_per_second` is the declared capacity for one total, `start_ms` what any plan takes; it is the same for every snapshot with as many
     rows, whatever is in them.
     """
     if Profile(terms.profile) is Profile.OPEN:
         return 0.0
     work = manifest.rows + CELL_WORK * cells(grid(query, manifest.schema))
-    return START + work * (1 + len(parts(query))) / rows_per_second
+    return start_ms / 1000 + work * (1 + len(parts(query))) / rows_per_second
 
 
 def compile(query: AggregateQuery, manifest: Manifest, terms: Terms, table: str = "snapshot") -> Plan:

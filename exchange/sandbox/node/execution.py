@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 
-import jwt
 import pyarrow as pa
 
 from exchange.crypto import jws
@@ -82,7 +81,7 @@ class Execution:
         """(order id, release as JWS, result) for an order's JWS. Raises BadSignature, Conflict."""
         order = read_order(token, self._keys)
         judge.check_form(order)
-        if self._names[jwt.get_unverified_header(token)["kid"]] != order.exchange:
+        if self._names[jws.header(token)["kid"]] != order.exchange:
             raise jws.BadSignature("signed by another exchange")
         release = Release(
             order.id, digest(token.encode()), order.exchange, self._settings.name, Outcome.NOT_EXECUTED,
@@ -115,7 +114,7 @@ class Execution:
         """Raises Problem."""
         policy.offered(self._law, order.resource)
         manifest = self._manifests.get(order.resource, order.snapshot)
-        task = judge.task(order, self._law, manifest, self._settings.rows_per_second)
+        task = judge.task(order, self._law, manifest, self._settings)
         if task.plan in self._blocked:
             raise Problem("plan_blocked")
         return task
@@ -166,7 +165,8 @@ class Execution:
             run = run or self._run(vault, task)
             sys.audit("sluice.gate.ran", release.order)
             kept = self._keep(entry, replace(release, issued_at=int(leaves_at)), task, run)
-            time.sleep(max(0.0, started + task.deadline - time.monotonic()))
+            if task.deadline:
+                time.sleep(max(0.0, started + task.deadline - time.monotonic()))
             return kept
 
     def _load(self, vault: Vault, request: dict[str, object]) -> Run | None:

@@ -83,7 +83,7 @@ class Home:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """node.toml. `memory_mb` and `threads` are per vault; `rows_per_second` is the declared capacity that
+    """node.toml. `memory_mb` and `threads` are per vault; `rows_per_second` and `start_ms` are the declared capacity that
     deadlines are computed from; `seconds` is the longest an `open` query may run."""
 
     name: str
@@ -92,6 +92,7 @@ class Settings:
     threads: int = 1
     memory_mb: int = 1024
     rows_per_second: int = 2_000_000
+    start_ms: int = 100
     seconds: int = 60
     tls_certificate: str = ""
     tls_key: str = ""

@@ -4,19 +4,21 @@ Pure: no Django, no I/O. What is refused depends on the order, the holder's poli
 journal, never on the data.
 """
 
+import json
 from dataclasses import asdict, dataclass, fields
 
-from exchange.crypto.canonical import canonical, digest
+from exchange.crypto.canonical import digest
 from exchange.crypto.jws import BadSignature
 from exchange.errors import Problem
 from exchange.sandbox import plan, query
 from exchange.sandbox.frames import Shape
 from exchange.sandbox.node import policy
+from exchange.sandbox.node.home import Settings
 from exchange.sandbox.node.policy import Policy, Population
 from exchange.sandbox.orders import Order
-from exchange.sandbox.terms import Terms
 from exchange.sandbox.query import AggregateQuery
 from exchange.sandbox.schema import Manifest
+from exchange.sandbox.terms import Terms
 
 MOST_ID = 64
 
@@ -55,7 +57,7 @@ def check_validity(order: Order, node: str, now: int) -> None:
         raise Problem("node_refused", "the order has expired")
 
 
-def task(order: Order, law: Policy, manifest: Manifest, rows_per_second: int) -> Task:
+def task(order: Order, law: Policy, manifest: Manifest, capacity: Settings) -> Task:
     """The task of a query order on the snapshot of `manifest`.
 
     Raises Problem with the codes of policy.check and query.from_json.
@@ -74,6 +76,6 @@ def task(order: Order, law: Policy, manifest: Manifest, rows_per_second: int) ->
         terms=terms,
         query=asked,
         shape=plan.shape(asked, manifest, terms),
-        deadline=plan.deadline(asked, manifest, terms, rows_per_second),
-        plan=digest(canonical(parts)),
+        deadline=plan.deadline(asked, manifest, terms, capacity.rows_per_second, capacity.start_ms),
+        plan=digest(json.dumps(parts, sort_keys=True).encode()),
     )
