@@ -42,7 +42,7 @@ class Server(flight.FlightServerBase):  # type: ignore[misc]
             raise flight.FlightServerError("sluice: no such action")
         try:
             order, release, result = self._execution.answer(action.body.to_pybytes().decode("ascii"))
-        except (BadSignature, UnicodeDecodeError, RecursionError):
+        except (BadSignature, UnicodeDecodeError):
             raise flight.FlightUnauthenticatedError(UNSIGNED) from None
         except Conflict:
             raise flight.FlightServerError(CONFLICT) from None

@@ -15,9 +15,9 @@ from exchange.crypto.keys import from_jwk, to_jwk
 from exchange.errors import Problem
 from exchange.sandbox.node.home import NAME, BadConfiguration
 from exchange.sandbox.orders import Order
-from exchange.sandbox.terms import Terms
 from exchange.sandbox.query import Profile
 from exchange.sandbox.schema import Schema
+from exchange.sandbox.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)
