@@ -24,6 +24,7 @@ _number = itertools.count(1)
 
 def pytest_configure(config: pytest.Config) -> None:
     """Set Django up once, before any test module imports a model."""
+    config.add_cleanup(lambda: shutil.rmtree(FOLDER, ignore_errors=True))
     url = os.environ.get("DATABASE_URL", "")
     wanted = os.environ.get("SLUICE_TEST_DB", "") or ("postgres" if url.startswith("postgres") else "sqlite")
     if wanted not in ("sqlite", "postgres"):
@@ -37,7 +38,6 @@ def pytest_configure(config: pytest.Config) -> None:
             config.databases = databases.start_postgres()
         except RuntimeError as error:
             raise pytest.UsageError(f"SLUICE_TEST_DB=postgres: {error}") from None
-    config.add_cleanup(lambda: shutil.rmtree(FOLDER, ignore_errors=True))
     config.add_cleanup(config.databases.close)
     (FOLDER / "static").mkdir()
     os.environ |= {

@@ -1,0 +1,284 @@
+"""Invariant 9: nobody reads or changes an object of another party without a right to it.
+
+Two tables say who gets which status from every endpoint; a URL without a row fails. The stranger's party is
+accredited as everything and owns nothing.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib.contenttypes.models import ContentType
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client as Browser
+from django.urls import URLPattern, get_resolver, reverse
+from django.utils import timezone
+from oauth2_provider.models import get_access_token_model
+
+from catalog.models import Resource
+from exchange.audit import sequencer
+from exchange.audit.models import Checkpoint, Record
+from exchange.parties.documents import store
+from exchange.parties.models import Accreditation, Membership, Role, User
+from exchange.parties.notices import tell
+from fixtures import city
+from settlement.models import MeteredQuery, Transfer, Usage
+from tests.market import BY_CARRIER, PURPOSE, Market
+
+CALLERS = ("nobody", "expired", "stranger", "buyer")
+# The status for each caller; POST where the name says so. Objects in the path are the buyer's.
+API = {
+    "front": (200, 200, 200, 200),
+    "health": (200, 200, 200, 200),
+    "schema": (200, 200, 200, 200),
+    "api-docs": (200, 200, 200, 200),
+    "log-checkpoint": (200, 200, 200, 200),
+    "log-tile": (200, 200, 200, 200),
+    "log-vkey": (200, 200, 200, 200),
+    "jwks": (200, 200, 200, 200),
+    "token": (401, 401, 401, 401),  # a token makes no tokens, only a client's secret does
+    "queries": (401, 401, 403, 200),
+    "query": (401, 401, 404, 200),
+    "query-release": (401, 401, 404, 200),
+    "query-receipt": (401, 401, 404, 200),
+    "query-proof": (401, 401, 404, 200),
+    "products": (401, 401, 200, 200),
+    "product": (401, 401, 200, 200),
+}
+POSTED = {
+    "token": {"data": "grant_type=client_credentials", "content_type": "application/x-www-form-urlencoded"},
+    "queries": {"data": {"sql": BY_CARRIER, "purpose": PURPOSE}, "content_type": "application/json"},
+}
+
+PEOPLE = ("stranger", "buyer", "merchant", "holder", "operator", "authority", "root")
+# The admin, by model: who finds the object, who may add one, who may change it. Nobody may delete.
+# `root` breaks the glass.
+ADMIN = {
+    "catalog.resource": ("holder root", "stranger holder root", "holder root"),
+    "catalog.authorization": ("authority operator root", "stranger authority root", "authority root"),
+    "catalog.product": ("merchant operator root", "stranger merchant root", "merchant root"),
+    "catalog.snapshot": ("holder root", "", ""),
+    "licensing.licence": ("merchant buyer root", "stranger merchant root", "merchant root"),
+    "settlement.meteredquery": ("buyer merchant holder operator root", "", ""),
+    "settlement.usage": ("buyer merchant operator root", "", ""),
+    "settlement.transfer": ("buyer root", "", ""),
+    "parties.notice": ("buyer root", "", ""),
+    "parties.client": ("buyer root", "", ""),
+    "parties.document": ("buyer root", "", ""),
+}
+# Models that only `root` may look at, and whether it may add and change.
+ROOT_ONLY = {
+    "audit.record": False, "audit.checkpoint": False, "settlement.account": True, "auth.group": True,
+    "parties.user": True, "parties.party": True, "parties.membership": True, "parties.accreditation": True,
+    "catalog.domain": True,
+}  # fmt: skip
+# The admin's own pages: for nobody, for staff, for `root`.
+PAGES = {
+    "admin/": (302, 200, 200),
+    "admin/login/": (200, 302, 302),
+    "admin/logout/": (405, 405, 405),  # by POST only
+    "admin/password_change/": (302, 200, 200),
+    "admin/password_change/done/": (302, 200, 200),
+    "admin/autocomplete/": (302, 403, 403),
+    "admin/jsi18n/": (302, 200, 200),
+    "admin/r/<path:content_type_id>/<path:object_id>/": (302, 404, 404),  # our objects have no other page
+    "admin/^(?P<app_label>auth|catalog|licensing|settlement|parties|audit)/$": (302, 200, 200),
+    "admin/parties/user/<id>/password/": (302, 403, 200),
+    "admin/(?P<url>.*)$": (302, 404, 404),
+}
+MODEL_PAGES = ("", "add/", "<path:object_id>/", "<path:object_id>/change/", "<path:object_id>/history/",
+               "<path:object_id>/delete/")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cast:
+    """The market after one settled query, with a browser for each person and an object of every model."""
+
+    market: Market
+    query: str
+    browsers: dict[str, Browser]
+    objects: dict[str, Any]
+
+
+@pytest.fixture
+def cast(market: Market) -> Cast:
+    answer = market.buyer.ask(BY_CARRIER)
+    assert answer.status_code == 200, answer.text
+    sequencer.run_once()
+    people = market.people
+    for role in Role:
+        Accreditation.objects.create(party=people.stranger, role=role, since=timezone.localdate())
+    users = {name: city.hire(getattr(people, name), name)[0] for name in PEOPLE if name != "root"}
+    users["root"] = city.break_glass("root")[0]
+    browsers = {name: Browser(headers={"accept-language": "en"}) for name in ("nobody", *users)}
+    for name, user in users.items():
+        browsers[name].force_login(user, "django.contrib.auth.backends.ModelBackend")
+    return Cast(market, answer.json()["id"], browsers, objects(market, answer.json()["id"], users))
+
+
+def objects(market: Market, query: str, users: dict[str, User]) -> dict[str, Any]:
+    """One object of every model in the admin: the buyer's, or what the buyer's query stands on."""
+    from django.contrib.auth.models import Group
+
+    buyer = market.people.buyer
+    asked = MeteredQuery.objects.get(pk=query)
+    hold = Transfer.objects.get(query=asked, kind=Transfer.Kind.HOLD)
+    found = [
+        market.flights, market.flights.snapshot, market.domain, market.authorization, market.guarded, market.licence,
+        asked, Usage.objects.get(query=asked), hold, hold.debit, Record.objects.first(), Checkpoint.objects.first(),
+        buyer, buyer.clients.first(), users["buyer"], Membership.objects.get(user=users["buyer"]),
+        buyer.accreditations.first(), tell(buyer, "test", "一则通知", "A notice"), Group.objects.create(name="g"),
+        store(buyer, SimpleUploadedFile("licence.pdf", b"%PDF-1.7\n%%EOF\n", "application/pdf")),
+    ]  # fmt: skip
+    return {thing._meta.label_lower: thing for thing in found}
+
+
+def patterns(resolver: Any = None, prefix: str = "") -> Iterator[tuple[str, str | None]]:
+    """The route and name of every URL."""
+    for pattern in (resolver or get_resolver()).url_patterns:
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLPattern):
+            yield route, pattern.name
+        else:
+            yield from patterns(pattern, route)
+
+
+def model_routes() -> dict[str, str]:
+    """The routes of the models' pages in the admin, and their models."""
+    models = (*ADMIN, *ROOT_ONLY)
+    return {f"admin/{model.replace('.', '/')}/{page}": model for model in models for page in MODEL_PAGES}
+
+
+def test_every_url_has_a_row() -> None:
+    rows = PAGES.keys() | model_routes().keys()
+    admin = {route for route, _ in patterns() if route.startswith("admin/")}
+    assert admin == rows
+    assert {name for route, name in patterns() if route not in admin} == API.keys()
+
+
+def test_every_model_in_the_admin_has_an_object_to_ask_for(cast: Cast) -> None:
+    assert cast.objects.keys() == ADMIN.keys() | ROOT_ONLY.keys()
+
+
+def test_the_api_answers_every_caller_as_the_table_says(cast: Cast) -> None:
+    tokens = {"buyer": cast.market.buyer.token, "stranger": cast.market.stranger.login(), "nobody": ""}
+    tokens["expired"] = stale_token(cast)
+    found = {name: tuple(asked(cast, name, tokens[caller]) for caller in CALLERS) for name in API}
+    assert found == API
+
+
+def stale_token(cast: Cast) -> str:
+    """A token of the buyer's that was good until a second ago."""
+    token = cast.market.buyer.login()
+    live = get_access_token_model().objects.order_by("-id").first()
+    live.expires = timezone.now() - timedelta(seconds=1)
+    live.save(update_fields=["expires"])
+    return token
+
+
+def asked(cast: Cast, name: str, token: str) -> int:
+    paths = {"pk": cast.query} if name.startswith("query") else {"code": cast.market.guarded.code}
+    paths = {"path": "0/000.p/1"} if name == "log-tile" else paths if name.startswith(("query", "product")) else {}
+    url = reverse(name, kwargs=paths if name != "products" else {})
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    if name in POSTED:
+        return Browser().post(url, **POSTED[name], headers=headers | {"Idempotency-Key": f"{name}{token}"}).status_code
+    return Browser().get(url, headers=headers).status_code
+
+
+def test_the_admins_own_pages_answer_as_the_table_says(cast: Cast) -> None:
+    kind = ContentType.objects.get_for_model(Resource)
+    values = {
+        "<path:content_type_id>": kind.pk, "<path:object_id>": cast.market.flights.pk,
+        "<id>": cast.objects["parties.user"].pk, "^(?P<app_label>auth|catalog|licensing|settlement|parties|audit)/$":
+        "catalog/", "(?P<url>.*)$": "no/such/page/",
+    }  # fmt: skip
+    found = {}
+    for route in PAGES:
+        url = "/" + route
+        for name, value in values.items():
+            url = url.replace(name, str(value))
+        found[route] = tuple(cast.browsers[who].get(url).status_code for who in ("nobody", "stranger", "root"))
+    assert found == PAGES
+
+
+@pytest.fixture
+def pages(cast: Cast) -> dict[tuple[str, str], dict[str, int]]:
+    """What each person gets from each page of each model."""
+    found = {}
+    for route, model in model_routes().items():
+        url = "/" + route.replace("<path:object_id>", str(cast.objects[model].pk))
+        page = route.removeprefix(f"admin/{model.replace('.', '/')}/").rpartition(">")[2]
+        if page != "/":  # the old address of change/, a redirect for all
+            found[model, page.strip("/") or "list"] = {
+                who: browser.get(url).status_code for who, browser in cast.browsers.items()
+            }
+    return found
+
+
+def expected(model: str, page: str, who: str) -> int:
+    """The status that the tables say; 302 is to the login page or, from a row not found, to the front."""
+    finds, adds, _changes = ADMIN.get(model, ("root", "root" if ROOT_ONLY.get(model) else "", ""))
+    if who == "nobody":
+        return 302
+    if page == "delete" or (page == "add" and who not in adds.split()):
+        return 403
+    if model in ROOT_ONLY and who != "root":
+        return 403
+    return 200 if page in ("list", "add") or who in finds.split() else 302
+
+
+def test_each_person_finds_their_own_objects_in_the_admin_only(pages: dict[tuple[str, str], dict[str, int]]) -> None:
+    due = {(model, page): {who: expected(model, page, who) for who in row} for (model, page), row in pages.items()}
+    assert pages == due
+
+
+def test_a_list_shows_no_row_of_another_party(cast: Cast) -> None:
+    for model, (finds, _, _) in ADMIN.items():
+        for who in PEOPLE:
+            listed = cast.browsers[who].get(f"/admin/{model.replace('.', '/')}/").context["cl"].queryset
+            assert listed.filter(pk=cast.objects[model].pk).exists() == (who in finds.split()), (model, who)
+
+
+def test_a_form_changes_nothing_for_those_who_may_not(cast: Cast) -> None:
+    for model, (finds, _, changes) in ADMIN.items():
+        thing = cast.objects[model]
+        url = reverse(f"admin:{model.replace('.', '_')}_change", args=[thing.pk])
+        for who in set(PEOPLE) - set(changes.split()):
+            status = cast.browsers[who].post(url, {"name_zh": "改"}).status_code
+            assert status in ((403,) if who in finds.split() else (302, 403)), (model, who, status)
+        fresh = apps.get_model(model).objects.filter(pk=thing.pk).values().get()
+        assert {name: value for name, value in fresh.items() if getattr(thing, name) != value} == {}
+
+
+@pytest.mark.parametrize(("model", "to"), [
+    ("catalog.resource", "suspended"), ("catalog.authorization", "ended"), ("catalog.product", "delisted"),
+    ("licensing.licence", "ended"),
+])  # fmt: skip
+def test_a_stranger_moves_no_state_of_anothers_object(cast: Cast, model: str, to: str) -> None:
+    thing = cast.objects[model]
+    url = f"/admin/{model.replace('.', '/')}/"
+    cast.browsers["stranger"].post(url, {"action": f"to_{to}", "_selected_action": [str(thing.pk)]})
+    state = thing.state
+    thing.refresh_from_db()
+    assert thing.state == state
+
+
+def test_a_person_without_staff_rights_sees_no_admin(cast: Cast) -> None:
+    clerk = User.objects.create_user("clerk")
+    Membership.objects.create(user=clerk, party=cast.market.people.holder)
+    browser = Browser()
+    browser.force_login(clerk, "django.contrib.auth.backends.ModelBackend")
+    assert {browser.get(f"/admin/{model.replace('.', '/')}/").status_code for model in ADMIN} == {302}
+
+
+def test_a_suspended_party_is_nobody(cast: Cast) -> None:
+    token = cast.market.buyer.token
+    cast.market.people.buyer.state = "suspended"
+    cast.market.people.buyer.save()
+    assert asked(cast, "query", token) == 401
+    listed = cast.browsers["buyer"].get("/admin/settlement/meteredquery/").context["cl"].queryset
+    assert listed.count() == 0
