@@ -32,6 +32,11 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
+def published() -> dict[str, bytes]:
+    """The bytes of this exchange's published log by path."""
+    return files(sequencer.log_folder())
+
+
 def record(kind: str = "query.settled", licence: str | None = None, seq: int | None = None) -> Record:
     """One record in a transaction of its own."""
     with transaction.atomic():
@@ -75,9 +80,9 @@ django.setup()
 from exchange.audit import keys, sequencer
 keys.current("log")
 event, turns = sys.argv[1], int(sys.argv[2])
-def die(name, _):
+def die(name, arguments):
     global turns
-    if name == event:
+    if name == event and (event != 'os.rename' or '/log/' in str(arguments[1])):
         turns -= 1
         if not turns:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -89,7 +94,7 @@ sequencer.run_once()
 def sequence_until_killed(folder: Path, event: str, turn: int = 1) -> int:
     """Run the sequencer in a process that dies of SIGKILL at the `turn`-th audit event of that name.
 
-    Its exit code, negative for a signal; `folder` is where it runs.
+    Of `os.rename` only those count by which a file of the log appears. Its exit code, negative for a signal.
     """
     process = subprocess.run(
         [sys.executable, "-c", KILLED, event, str(turn)],
@@ -98,23 +103,3 @@ def sequence_until_killed(folder: Path, event: str, turn: int = 1) -> int:
         check=False,
     )
     return process.returncode
-
-
-def sequence_until_killed(folder: Path, event: str, turn: int = 1) -> int:
-    """Run the sequencer in a process that is killed at the `turn`-th audit event; its exit status.
-
-    Of `os.rename` only those count by which a file of the log appears.
-    """
-    (folder / "sitecustomize.py").write_text(
-        "import os, signal, sys\n"
-        f"left = [{turn}]\n"
-        "def watch(event, args):\n"
-        f"    if event == {event!r} and (event != 'os.rename' or '/log/' in str(args[1])):\n"
-        "        left[0] -= 1\n"
-        "        if not left[0]:\n"
-        "            os.kill(os.getpid(), signal.SIGKILL)\n"
-        "sys.addaudithook(watch)\n"
-    )
-    script = "import django; django.setup()\nfrom exchange.audit import sequencer; sequencer.run_once()"
-    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
-    return subprocess.run([sys.executable, "-c", script], env=env, cwd=ROOT, check=False).returncode

@@ -59,6 +59,8 @@ CHANGES += (
         "INSERT OR REPLACE INTO audit_record SELECT lower(hex(randomblob(16))), 'x', time, licence, seq, entry"
         " FROM audit_record WHERE seq = 1",
         'REPLACE INTO audit_leaf SELECT "index" + 100, hash, record_id FROM audit_leaf',
+        "REPLACE INTO audit_record (rowid, id, kind, time, entry)"
+        " SELECT min(rowid), 'x', 'x', '2026-01-01', '{}' FROM audit_record",
         "UPDATE OR REPLACE audit_record SET seq = 2 WHERE seq = 1",
         "UPDATE OR IGNORE audit_record SET kind = 'x'",
         "REPLACE INTO audit_recordbody SELECT * FROM audit_recordbody",
