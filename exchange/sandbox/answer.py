@@ -9,11 +9,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from exchange.sandbox.frames import RELEASED, Cells
-from exchange.sandbox.terms import Terms
 from exchange.sandbox.plan import parts
 from exchange.sandbox.query import AggregateQuery, Function, Measure
 from exchange.sandbox.query.grid import grid
 from exchange.sandbox.schema import Column, Kind, Manifest
+from exchange.sandbox.terms import Terms
 
 _TYPES = {Kind.STRING: pa.string(), Kind.INTEGER: pa.int64(), Kind.BOOLEAN: pa.bool_(), Kind.DATE: pa.date32()}
 

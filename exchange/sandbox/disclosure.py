@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from exchange.sandbox.frames import RELEASED, SUPPRESSED, Cells
-from exchange.sandbox.terms import Terms
 from exchange.sandbox.plan import Plan
 from exchange.sandbox.query import Function, Measure
+from exchange.sandbox.terms import Terms
 
 BASIS_POINTS = 10_000
 COUNT_BITS, MAGNITUDE_BITS = 8, 64

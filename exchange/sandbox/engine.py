@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 
 from exchange.sandbox import disclosure, plan
 from exchange.sandbox.frames import Cells
-from exchange.sandbox.terms import Terms
 from exchange.sandbox.query import AggregateQuery, Profile
 from exchange.sandbox.schema import Manifest, SchemaError, manifest_from_json
+from exchange.sandbox.terms import Terms
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _LOCKS: dict[str, str | bool] = {

@@ -11,7 +11,6 @@ from typing import assert_never
 
 from exchange.errors import Problem
 from exchange.sandbox.frames import Shape
-from exchange.sandbox.terms import Terms
 from exchange.sandbox.query import (
     AggregateQuery,
     And,
@@ -27,6 +26,7 @@ from exchange.sandbox.query import (
 from exchange.sandbox.query.grid import Grid, cells, grid
 from exchange.sandbox.query.regions import joined
 from exchange.sandbox.schema import Column, Manifest, Role, Schema
+from exchange.sandbox.terms import Terms
 
 MOST_CELLS = 100_000
 BITMAP_BITS = 1 << 26  # of all groups' bitmaps together: 8 MiB

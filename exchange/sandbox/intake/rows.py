@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from exchange.sandbox.intake import keys
 from exchange.sandbox.intake.encode import BadValue, Dimension, Entities, Measure, content
+from exchange.sandbox.intake.refused import IntakeRefused
 from exchange.sandbox.schema import Column, Role, Schema, Value
 
 Array = npt.NDArray[np.generic]
@@ -46,7 +47,9 @@ class Rows:
     def table(self) -> pa.Table:
         """Every row kept, as integers, clustered: by the dimensions, the ones with fewest values first, then
         by entity. Groups and filters then read few places, runs compress well, and the rows of one entity in
-        one cell stand together, as the inner grouping of a guarded plan likes them."""
+        one cell stand together, as the inner grouping of a guarded plan likes them. Raises IntakeRefused."""
+        if not self._chunks:
+            raise IntakeRefused("the source has no rows")
         found = {name: np.concatenate([chunk[name] for chunk in self._chunks]) for name in self._chunks[0]}
         for name, domain in self.domains().items():
             encoder = self.encoders[name]
@@ -54,15 +57,12 @@ class Rows:
                 found[name] = encoder.order()[found[name].astype(np.int64)].astype(_integer(len(domain)))
         if "_entity" in found:
             self._identify(found)
-        rank = [found["_rank"]] if "_entity" in found else []
-        entity = [found["_entity"]] if "_entity" in found else []
-        dimensions = sorted(self.domains(), key=lambda name: (len(self.domains()[name]), name))
-        order = (
-            np.lexsort([*rank, *entity, *(found[name] for name in reversed(dimensions))])
-            if dimensions or entity
-            else slice(None)
-        )
+        order = np.lexsort([found[name] for name in reversed(self._clustering())] or [np.arange(self.read)])
         return pa.table({name: self._column(name, found, order) for name in found if not name.startswith("null ")})
+
+    def _clustering(self) -> list[str]:
+        dimensions = sorted(self.domains(), key=lambda name: (len(self.domains()[name]), name))
+        return dimensions + (["_entity", "_rank"] if self.schema.entity else [])
 
     def domains(self) -> dict[str, tuple[Value, ...]]:
         """Each dimension's domain, declared or collected."""
@@ -111,7 +111,7 @@ class Rows:
         found["_rank"] = keys.ranks(self._secret, entity, self._entities().names).astype(np.int32)
         found["_key"] = keys.row_keys(self._secret, found.pop("_digest").astype(np.uint64))
 
-    def _column(self, name: str, found: dict[str, Array], order: "npt.NDArray[np.intp] | slice") -> pa.Array:
+    def _column(self, name: str, found: dict[str, Array], order: npt.NDArray[np.intp]) -> pa.Array:
         missing = found.get(f"null {name}")
         return pa.array(found[name][order], mask=None if missing is None else missing[order].astype(bool))
 
