@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 
 import pyarrow as pa
@@ -59,6 +59,9 @@ class Turn:
     lock: threading.Lock = field(default_factory=threading.Lock)
     takers: int = 0
 
+
+LOST = Run(Outcome.NOT_EXECUTED, "engine_failed")
+"""No vault took it up, or none lived to answer where there is nothing to hide."""
 
 OVERRUN = Run(Outcome.FAILED, "query_failed", block=True)
 """Too slow, out of memory or killed: with a deadline these look the same, and the plan is not tried again."""
@@ -142,7 +145,7 @@ class Execution:
         return kept.token, kept.result
 
     def _execute(self, order: Order, entry: Entry, release: Release, task: Task) -> tuple[str, bytes]:
-        """Run a debited order; once more on another vault where the first died and nothing is to be hidden."""
+        """Run a debited order. A vault that dies before the query starts is no matter of the query."""
         request = {
             "number": entry.number, "order": order.id, "query": order.query, "resource": order.resource,
             "snapshot": order.snapshot, "terms": asdict(task.terms),
@@ -153,46 +156,59 @@ class Execution:
             except VaultDied:
                 kept = self._try(request, entry, release, task)
         except (VaultDied, NoVault):
-            kept = self._keep(entry, release, task, Run(Outcome.NOT_EXECUTED, "engine_failed"))
+            kept = self._keep(entry, release, task, LOST)
         return kept.token, kept.result
 
     def _try(self, request: dict[str, object], entry: Entry, release: Release, task: Task) -> Answer:
         """One run. With a deadline it keeps its vault until then and answers then, however it went: neither
         the answer's time nor the next order's start tells anything of the data. Raises VaultDied, NoVault."""
         with self._pool.borrow(self._settings.seconds) as vault:
-            run = self._load(vault, request)
+            run = self._load(vault, request, time.monotonic() + self._settings.seconds)
             started, leaves_at = time.monotonic(), time.time() + task.deadline
-            run = run or self._run(vault, task)
+            until = started + (task.deadline * VAULT_SHARE or self._settings.seconds)
+            try:
+                run = run or self._run(vault, task, until)
+            except VaultDied:
+                run = self._again(request, task, until)
             sys.audit("sluice.gate.ran", release.order)
             kept = self._keep(entry, replace(release, issued_at=int(leaves_at)), task, run)
             if task.deadline:
                 time.sleep(max(0.0, started + task.deadline - time.monotonic()))
             return kept
 
-    def _load(self, vault: Vault, request: dict[str, object]) -> Run | None:
+    def _again(self, request: dict[str, object], task: Task, until: float) -> Run:
+        """A vault died over the query: once more on another, in what is left of the same time. That draws no
+        second noise, for noise follows from the rows and the node's secret."""
+        with suppress(NoVault, VaultDied), self._pool.borrow(until - time.monotonic()) as vault:
+            run = self._load(vault, request, until) or self._run(vault, task, until)
+            if run.cells is not None or not task.deadline:
+                return run
+        return OVERRUN if task.deadline else LOST
+
+    def _load(self, vault: Vault, request: dict[str, object], until: float) -> Run | None:
         """Have the vault load the snapshot, which takes as long for every query. Raises VaultDied."""
         try:
-            status = vault.ask(request, time.monotonic() + self._settings.seconds)
+            status = vault.ask(request, until)
         except VaultDied:
-            vault.close()
+            self._pool.end(vault)
             raise
         except (Overran, BadFrame):
-            vault.close()
-            return Run(Outcome.NOT_EXECUTED, "engine_failed")
+            self._pool.end(vault)
+            return LOST
         return None if status == Status.DONE else FAILURES[status]
 
-    def _run(self, vault: Vault, task: Task) -> Run:
-        """The query's own time. Raises VaultDied where there is no deadline to keep."""
-        seconds = task.deadline * VAULT_SHARE or self._settings.seconds
+    def _run(self, vault: Vault, task: Task, until: float) -> Run:
+        """The query's own time. Raises VaultDied."""
         try:
-            status, cells = vault.cells(task.shape, time.monotonic() + seconds)
+            status, cells = vault.cells(task.shape, until)
+        except VaultDied:
+            self._pool.end(vault)
+            raise
         except BadFrame:
-            vault.close()
+            self._pool.end(vault)
             return FAILURES[Status.ENGINE_FAILED]
-        except (Overran, VaultDied) as error:
-            vault.close()
-            if isinstance(error, VaultDied) and not task.deadline:
-                raise
+        except Overran:
+            self._pool.end(vault)
             return replace(OVERRUN, block=task.deadline > 0)
         if status == Status.ENGINE_FAILED and task.deadline:
             return OVERRUN

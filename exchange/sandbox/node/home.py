@@ -83,8 +83,8 @@ class Home:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """node.toml. `memory_mb` and `threads` are per vault; `rows_per_second` and `start_ms` are the declared capacity that
-    deadlines are computed from; `seconds` is the longest an `open` query may run."""
+    """node.toml. `memory_mb` and `threads` are per vault; `rows_per_second` and `start_ms` are the declared
+    capacity that deadlines are computed from; `seconds` is the longest an `open` query may run."""
 
     name: str
     listen: str = DEFAULT_LISTEN

@@ -100,15 +100,18 @@ class Pool:
 
     @contextmanager
     def borrow(self, seconds: float) -> Iterator[Vault]:
-        """A vault for the length of the block; one that was closed meanwhile is killed. Raises NoVault."""
+        """A vault for the length of the block; one that was ended meanwhile does not come back. Raises NoVault."""
         vault = self._take(time.monotonic() + seconds)
         try:
             yield vault
         finally:
             if vault.alive:
                 self._free.put(vault)
-            else:
-                self._kill(vault.slot, vault.life)
+
+    def end(self, vault: Vault) -> None:
+        """Have a vault killed that died, overran or sent what it may not; the launcher sends another."""
+        vault.close()
+        self._kill(vault.slot, vault.life)
 
     def _take(self, until: float) -> Vault:
         while True:
@@ -118,5 +121,4 @@ class Pool:
                 raise NoVault from None
             if vault.idle():
                 return vault
-            vault.close()
-            self._kill(vault.slot, vault.life)
+            self.end(vault)
