@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def load_or_create(path: Path, passphrase: bytes | None = None) -> SigningKey:
 
 def _write_once(path: Path, data: bytes) -> None:
     """Write `data` to a new file in full or not at all; leave an existing file alone."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(data)
         file.flush()
@@ -87,3 +88,8 @@ def _write_once(path: Path, data: bytes) -> None:
         pass
     finally:
         draft.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # else a power cut may take the name away after the key has signed
+    finally:
+        os.close(folder)
