@@ -1,0 +1,48 @@
+"""The log over HTTP: what anyone may fetch, and nothing beside it."""
+
+import json
+import urllib.error
+import urllib.request
+
+import pytest
+
+from exchange.audit import keys
+from tests.audit.acts import grow
+
+
+def fetch(url: str) -> tuple[int, dict[str, str], bytes]:
+    try:
+        with urllib.request.urlopen(url) as answer:
+            return answer.status, dict(answer.headers), answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, dict(error.headers), error.read()
+
+
+def test_there_is_no_checkpoint_before_the_first(server: str) -> None:
+    assert fetch(f"{server}/log/checkpoint")[0] == 404
+
+
+def test_a_tile_is_cached_for_ever_and_a_checkpoint_for_a_second(server: str) -> None:
+    grow(300)
+    status, headers, note = fetch(f"{server}/log/checkpoint")
+    assert (status, headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
+    assert headers["Cache-Control"] == "public, max-age=1" and "— ".encode() in note
+    status, headers, tile = fetch(f"{server}/log/tile/0/000")
+    assert (status, len(tile), headers["Content-Type"]) == (200, 8192, "application/octet-stream")
+    assert "immutable" in headers["Cache-Control"]
+
+
+def test_keys_are_published(server: str) -> None:
+    keys.current("receipt")
+    assert fetch(f"{server}/log.vkey")[2].decode() == keys.log_vkey() + "\n"
+    published = json.loads(fetch(f"{server}/.well-known/jwks.json")[2])
+    assert keys.current("receipt").kid in {key["kid"] for key in published["keys"]}
+    assert all("d" not in key for key in published["keys"])
+
+
+@pytest.mark.parametrize(
+    "path", ["tile/0/001", "tile/0/../../../keys/log.pem", "tile/0/%2e%2e/checkpoint", ".lock", "tile/", "tile/0/x000"]
+)
+def test_nothing_else_of_the_folder_is_served(server: str, path: str) -> None:
+    grow(3)
+    assert fetch(f"{server}/log/{path}")[0] == 404
