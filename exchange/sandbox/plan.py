@@ -80,8 +80,8 @@ def most_cells(query: AggregateQuery, manifest: Manifest, terms: Terms) -> int:
 def deadline(query: AggregateQuery, manifest: Manifest, terms: Terms, rows_per_second: int, start_ms: int) -> float:
     """Seconds from receipt to answer; 0.0 for `open`, which has no deadline.
 
-    `rows_per_second` is the declared capacity for one total, `start_ms` what any plan takes; it is the same for every snapshot with as many
-    rows, whatever is in them.
+    `rows_per_second` is the declared capacity for one total, `start_ms` what any plan takes. A deadline is the
+    same for every snapshot with as many rows, whatever is in them.
     """
     if Profile(terms.profile) is Profile.OPEN:
         return 0.0

@@ -48,7 +48,7 @@ class Rows:
         """Every row kept, as integers, clustered: by the dimensions, the ones with fewest values first, then
         by entity. Groups and filters then read few places, runs compress well, and the rows of one entity in
         one cell stand together, as the inner grouping of a guarded plan likes them. Raises IntakeRefused."""
-        if not self._chunks:
+        if not self.read:
             raise IntakeRefused("the source has no rows")
         found = {name: np.concatenate([chunk[name] for chunk in self._chunks]) for name in self._chunks[0]}
         for name, domain in self.domains().items():

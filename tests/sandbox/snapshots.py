@@ -1,0 +1,67 @@
+"""Snapshots of frames for tests, made by intake, and queries on them in SQL."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from exchange.sandbox import answer, intake, query, sql
+from exchange.sandbox.engine import Engine
+from exchange.sandbox.frames import Cells
+from exchange.sandbox.query import AggregateQuery, Profile
+from exchange.sandbox.schema import Manifest, Schema
+from exchange.sandbox.terms import Terms
+from tests import samples
+
+SECRET = b"r" * 32
+TERMS = {Profile.OPEN: Terms("open"), Profile.GUARDED: Terms("guarded", threshold=10)}
+
+
+@dataclass
+class Snapshot:
+    """One snapshot in a home of its own."""
+
+    folder: Path
+    profile: Profile
+    report: intake.Report
+    engine: Engine
+    terms: Terms = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.terms = TERMS[self.profile]
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.engine.manifest("data", self.report.snapshot)
+
+    def bind(self, text: str) -> AggregateQuery:
+        return query.bind(sql.parse(text), self.manifest.schema, self.profile).query
+
+    def cells(self, asked: AggregateQuery) -> Cells:
+        return self.engine.run(asked, "data", self.report.snapshot, self.terms)
+
+    def ask(self, text: str) -> pd.DataFrame:
+        """The answer to `text`, as a buyer would have it."""
+        asked = self.bind(text)
+        return answer.table(self.cells(asked), asked, self.manifest, self.terms).to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def take(folder: Path, source: Path, schema: Schema, profile: Profile, secret: bytes = SECRET) -> Snapshot:
+    """Take `source` in as the resource `data` under `folder`."""
+    snapshots, manifests = folder / "snapshots", folder / "manifests"
+    for each in (snapshots, manifests):
+        each.mkdir(exist_ok=True)
+    report = intake.take_in(source, schema, "data", profile, secret, snapshots, manifests)
+    return Snapshot(folder, profile, report, Engine(snapshots, b"n" * 32, memory_mb=256, threads=1))
+
+
+def take_frame(folder: Path, frame: pd.DataFrame, schema: Schema, profile: Profile) -> Snapshot:
+    return take(folder, samples.write(frame, folder / "source.parquet"), schema, profile)
+
+
+def flights(folder: Path) -> Snapshot:
+    return take_frame(folder, *samples.flights(), Profile.GUARDED)
+
+
+def air(folder: Path) -> Snapshot:
+    return take_frame(folder, *samples.air(), Profile.OPEN)
