@@ -5,6 +5,7 @@ construct nobody thought of is refused, not ignored. No part of the text goes an
 constants of the `Question`; sqlglot's own messages quote the text and never leave this module.
 """
 
+import logging
 from collections.abc import Iterable
 
 from sqlglot import exp
@@ -39,6 +40,7 @@ LANGUAGE = (
     " WHERE conditions GROUP BY dimensions"
 )
 
+logging.getLogger("sqlglot").disabled = True  # its warnings quote the buyer's text
 _DIALECT = Dialect.get_or_raise(None)
 _OPS: dict[type[exp.Expr], Op] = {
     exp.EQ: Op.EQ, exp.NEQ: Op.NE, exp.LT: Op.LT, exp.LTE: Op.LE, exp.GT: Op.GT, exp.GTE: Op.GE,
@@ -70,19 +72,31 @@ def _statement(text: str) -> exp.Expr:
         raise Problem("sql_malformed", "the SQL is not valid text")
     try:
         tokens = _DIALECT.tokenize(text)
-        _check_nesting(tokens)
-        statements = [statement for statement in _DIALECT.parser().parse(tokens, text) if statement is not None]
+        _check_tokens(tokens)
+        statements = _DIALECT.parser().parse(tokens, text)
     except ParseError as error:
         raise _malformed(error) from None
     except TokenError:
         raise Problem("sql_malformed", "a quote or a comment is not closed", LANGUAGE) from None
     except RecursionError:
         raise _too_deep() from None
-    if not statements:
+    return next(statement for statement in statements if statement is not None)
+
+
+def _check_tokens(tokens: list[Token]) -> None:
+    """Refuses what need not be parsed: nothing, several statements, no SELECT; sqlglot warns of such, in a log,
+    with the buyer's text."""
+    _check_nesting(tokens)
+    while tokens and tokens[-1].token_type is TokenType.SEMICOLON:
+        tokens.pop()
+    if not tokens:
         raise Problem("sql_malformed", "there is no statement", LANGUAGE)
-    if len(statements) > 1:
-        raise Problem("sql_several_statements", f"{len(statements)} statements", "send each by itself")
-    return statements[0]
+    if any(token.token_type is TokenType.SEMICOLON for token in tokens):
+        raise Problem("sql_several_statements", "there is more than one statement", "send each by itself")
+    if tokens[0].token_type is TokenType.VAR:
+        raise Problem("sql_malformed", f"no statement begins like this{_token_place(tokens[0])}", LANGUAGE)
+    if tokens[0].token_type is not TokenType.SELECT:
+        raise Problem("sql_unsupported", f"only SELECT is offered{_token_place(tokens[0])}", LANGUAGE)
 
 
 def _check_nesting(tokens: list[Token]) -> None:
@@ -103,8 +117,13 @@ def _too_deep() -> Problem:
 
 def _malformed(error: ParseError) -> Problem:
     where = error.errors[0] if error.errors else {}
-    place = _place(where.get("line"), where.get("col"))
+    last, length = where.get("col"), len(str(where.get("highlight") or " "))
+    place = _place(where.get("line"), last - length + 1 if isinstance(last, int) else None)
     return Problem("sql_malformed", f"the SQL is not understood{place}", LANGUAGE)
+
+
+def _token_place(token: Token) -> str:
+    return _place(token.line, token.col - (token.end - token.start))
 
 
 def _place(line: object, column: object) -> str:
@@ -189,7 +208,7 @@ class _Reader:
             self._only(inner, "expressions")
             if function is not Function.COUNT or len(inner.expressions) != 1:
                 self._refuse(node, "only COUNT(DISTINCT column) of one column is offered", LANGUAGE)
-            function, inner = Function.COUNT_DISTINCT, inner.expressions[0]
+            function, inner = Function.COUNT_DISTINCT, next(iter(inner.expressions), None)
         return Item(function, self._column(inner), label)
 
     def _condition(self, node: exp.Expr) -> Condition:
@@ -202,6 +221,8 @@ class _Reader:
                 return Some(tuple(self._condition(part) for part in node.flatten()))
             case exp.Not():
                 return Not(self._condition(node.this))
+            case exp.Column():
+                return Test(self._column(node), Op.EQ, True)  # a boolean is a condition by itself
             case exp.In():
                 self._only(node, "this", "expressions")
                 if not node.expressions:
@@ -266,7 +287,9 @@ class _Reader:
             self.faults.add("value_invalid", "a date is not a day of the calendar", "write DATE '2013-01-31'")
         return found or ""
 
-    def _column(self, node: exp.Expr) -> str:
+    def _column(self, node: exp.Expr | None) -> str:
+        while isinstance(node, exp.Paren):
+            node = node.this
         if not isinstance(node, exp.Column):
             self._unknown(node, "name a column")
             return ""
@@ -290,7 +313,7 @@ class _Reader:
                     LANGUAGE,
                 )
 
-    def _unknown(self, node: exp.Expr, hint: str = LANGUAGE) -> None:
+    def _unknown(self, node: exp.Expr | None, hint: str = LANGUAGE) -> None:
         if isinstance(node, exp.Func) and not isinstance(node, _SYNTAX):
             self.faults.add(
                 "function_unknown",
@@ -298,7 +321,7 @@ class _Reader:
                 "offered are COUNT, SUM, AVG",
             )
         else:
-            self._refuse(node, f"{_name(node)} is not offered here", hint)
+            self._refuse(node, "something is missing" if node is None else f"{_name(node)} is not offered here", hint)
 
     def _refuse(self, node: exp.Expr | None, detail: str, hint: str) -> None:
         self.faults.add("sql_unsupported", detail + ("" if node is None else _position(node)), hint)
@@ -318,7 +341,9 @@ def _name(node: exp.Expr) -> str:
 
 
 def _position(node: exp.Expr) -> str:
+    """Where `node` begins; sqlglot notes the last column of names and constants."""
     for part in node.walk():
-        if place := _place(part.meta.get("line"), part.meta.get("col")):
-            return place
+        meta = part.meta
+        if "line" in meta:
+            return _place(meta["line"], meta["col"] - (meta["end"] - meta["start"]))
     return ""
