@@ -95,8 +95,14 @@ def magnitude_noise(secret: bytes, key: int, name: str, two_largest: int) -> int
     (popcount of 64 bits - 32) / 8: mean 0, variance 1/4, largest 4; so |noise| ≤ 2 × `two_largest`.
     """
     centred = (_bits(secret, key, name) & (1 << MAGNITUDE_BITS) - 1).bit_count() - MAGNITUDE_BITS // 2
-    quotient, rest = divmod(two_largest * centred, 16)
-    return quotient + (rest > 8 or (rest == 8 and quotient % 2 == 1))
+    return half_even(two_largest * centred, 16)
+
+
+def half_even(numerator: int, denominator: int) -> int:
+    """The quotient rounded half to even, without a float; `denominator` is positive and even."""
+    quotient, rest = divmod(numerator, denominator)
+    half = denominator // 2
+    return quotient + (rest > half or (rest == half and quotient % 2 == 1))
 
 
 def _name(part: Measure) -> str:

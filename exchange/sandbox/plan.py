@@ -176,7 +176,7 @@ def _guarded(query: AggregateQuery, schema: Schema, table: str) -> str:
             outer.append(f"{cell.replace('#', str(i))} AS {name}{i}")
     source = _select([*names, *inner], f"{table}{_where(query, schema)}", [*names, "_entity"])
     keys = [f"{name} AS d{i}" for i, name in enumerate(names)]
-    return _select(keys + outer, f"({source})", names)
+    return _select(keys + outer, f"(\n{source}\n)", names)
 
 
 def _contributions(part: Measure, schema: Schema) -> list[tuple[str, str, str]]:
@@ -205,7 +205,8 @@ def _contributions(part: Measure, schema: Schema) -> list[tuple[str, str, str]]:
 
 def _select(columns: list[str], source: str, groups: list[str]) -> str:
     grouped = f"\nGROUP BY {', '.join(groups)}" if groups else ""
-    return f"SELECT {', '.join(columns)}\nFROM {source}{grouped}"
+    shown = ",\n  ".join(columns)
+    return f"SELECT {shown}\nFROM {source}{grouped}"
 
 
 def _where(query: AggregateQuery, schema: Schema) -> str:

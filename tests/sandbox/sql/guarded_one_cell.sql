@@ -1,0 +1,16 @@
+-- SELECT COUNT(*), COUNT(DISTINCT tailnum) FROM flights
+SELECT count(*) AS entities,
+  coalesce(sum(v0), 0)::BIGINT AS v0,
+  coalesce(sum(v0), 0)::BIGINT AS a0,
+  coalesce(max(v0, 2)[1], 0) AS t0,
+  coalesce(max(v0, 2)[2], 0) AS u0,
+  coalesce(sum(k0), 0)::BIGINT AS k0,
+  count(*) AS v1,
+  coalesce(sum(k1), 0)::BIGINT AS k1
+FROM (
+SELECT count(*) AS v0,
+  coalesce(sum(_key), 0)::BIGINT AS k0,
+  sum(_key)::BIGINT AS k1
+FROM snapshot
+GROUP BY _entity
+)
