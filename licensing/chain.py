@@ -147,7 +147,7 @@ def _terms(licence: Licence) -> LicenceTerms:
 
 
 def _population_left(product: Product, policy: dict) -> int:
-    if not policy.get("population") or not policy.get("queries"):
+    if not policy.get("queries"):
         return NO_CAP
     spent = (
         PopulationMeter.objects.filter(domain=product.resource.domain_id, population=policy["population"])

@@ -99,7 +99,7 @@ def reserve(caller: Caller, ask: Ask, prepared: Prepared) -> MeteredQuery:
             number = meters.do_count_call(meter)
             query.save(force_insert=True)
             policy = chain.resource.snapshot.policy
-            if prepared.stored is None and policy.get("population"):
+            if prepared.stored is None and policy["queries"]:
                 meters.do_spend_population(chain.resource.domain, policy["population"], policy["queries"])
             ledger.do_hold(query, query.price)
             log.append("query.reserved", facts(query), licence=licence.pseudonym, seq=number)

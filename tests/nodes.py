@@ -33,7 +33,7 @@ def make_node(
     """
     at = Home(home)
     homes.create(at, name, settings.pop("listen", "127.0.0.1:0"))
-    quick = {"vaults": 2, "memory_mb": 512, "rows_per_second": 500_000, "start_ms": 300} | settings
+    quick = {"vaults": 2, "memory_mb": 512, "rows_per_second": 500_000, "start_ms": 500} | settings
     with at.settings.open("a") as file:
         file.writelines(f"{key} = {_toml(value)}\n" for key, value in quick.items())
     tables = {f"populations.{key}": value for key, value in populations.items()}
@@ -102,7 +102,7 @@ def endpoint(home: Home) -> dict[str, Any]:
 def client(home: Home, **options: Any) -> Node:
     """A client of the running node."""
     said = endpoint(home)
-    return Node(said["url"], said["node"], from_jwk(said["public_jwk"]), **options)
+    return Node(said["url"], said["node"], from_jwk(said["public_jwk"]), **{"seconds": SECONDS} | options)
 
 
 def children(process: subprocess.Popen[bytes], kind: str) -> list[int]:

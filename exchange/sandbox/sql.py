@@ -148,6 +148,8 @@ class _Reader:
         items = tuple(self._item(node) for node in statement.expressions)
         where = statement.args.get("where")
         condition = None if where is None else self._condition(where.this)
+        if self.faults:  # what follows from a fault is no fault of its own
+            return Question(product, items, groups, condition)
         if not any(item.function for item in items):
             self._refuse(statement, "nothing is aggregated", "select COUNT(*), or SUM of a column")
         for item in items:

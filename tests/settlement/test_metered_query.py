@@ -1,6 +1,7 @@
 """One metered query over real HTTP: what a buyer gets, what it costs, what is refused."""
 
 import io
+import itertools
 import json
 from concurrent.futures import ThreadPoolExecutor
 
@@ -36,7 +37,7 @@ def wrong() -> list[str]:
 
 def test_a_licensed_buyer_gets_a_table_a_price_and_a_receipt(market: Market) -> None:
     answer = market.buyer.ask(BY_CARRIER)
-    assert answer.status_code == 200
+    assert answer.status_code == 200, answer.text
     body = answer.json()
     assert [column["name"] for column in body["columns"]] == ["carrier", "n", "mean", "status"]
     assert {row[-1] for row in body["rows"]} == {"released", "suppressed"}
@@ -56,7 +57,8 @@ def test_a_cell_with_too_few_entities_is_suppressed_and_says_so(market: Market) 
     rows = market.buyer.ask(f"SELECT carrier, month, COUNT(*) AS n FROM {GUARDED} GROUP BY carrier, month").json()[
         "rows"
     ]
-    aircraft = samples.flights()[0].groupby(["carrier", "month"])["tailnum"].nunique()
+    frame = samples.flights()[0]
+    aircraft = frame[frame["carrier"] != "ZZ"].groupby(["carrier", "month"])["tailnum"].nunique()
     small = {tuple(key) for key, number in aircraft.items() if number < 10}
     assert small
     suppressed = {(row[0], row[1]) for row in rows if row[-1] == "suppressed"}
@@ -113,7 +115,7 @@ REFUSED = [
     ("no SQL", "SELEC COUNT(*)", PURPOSE, 400, "sql_malformed"),
     ("two statements", f"SELECT COUNT(*) FROM {GUARDED}; DROP TABLE x", PURPOSE, 400, "sql_several_statements"),
     ("a file", "SELECT COUNT(*) FROM 'flights.parquet'", PURPOSE, 400, "sql_unsupported"),
-    ("a table function", "SELECT COUNT(*) FROM read_csv_auto('/etc/passwd')", PURPOSE, 400, "sql_unsupported"),
+    ("a table function", "SELECT COUNT(*) FROM read_csv_auto('/etc/passwd')", PURPOSE, 400, "function_unknown"),
     ("a function", f"SELECT MAX(dep_delay) FROM {GUARDED}", PURPOSE, 400, "function_unknown"),
     ("a subquery", f"SELECT COUNT(*) FROM (SELECT * FROM {GUARDED})", PURPOSE, 400, "sql_unsupported"),
 ]
@@ -194,7 +196,7 @@ def test_the_same_key_at_the_same_time_is_charged_once(market: Market) -> None:
     market.buyer.login()
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: market.buyer.ask(BY_STATION, key="k"), range(8)))
-    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.status_code for answer in answers} == {200}, answers[0].text
     assert len({answer.json()["id"] for answer in answers}) == 1
     assert Usage.objects.count() == 1
     assert wrong() == []
@@ -203,9 +205,10 @@ def test_the_same_key_at_the_same_time_is_charged_once(market: Market) -> None:
 def together(market: Market, number: int) -> list[int]:
     """`number` different queries at once; their statuses."""
     market.buyer.login()
-    sql = f"SELECT COUNT(*) AS n FROM {GUARDED} WHERE month = {{}}"
+    keys = list(itertools.product(range(1, 5), ("EWR", "JFK", "LGA")))[:number]
+    sql = f"SELECT COUNT(*) AS n FROM {GUARDED} WHERE month = {{}} AND origin = '{{}}'"
     with ThreadPoolExecutor(8) as pool:
-        return [answer.status_code for answer in pool.map(lambda i: market.buyer.ask(sql.format(i + 1)), range(number))]
+        return [answer.status_code for answer in pool.map(lambda key: market.buyer.ask(sql.format(*key)), keys)]
 
 
 def test_a_quota_holds_exactly_under_concurrency(market: Market) -> None:

@@ -12,6 +12,9 @@ class Faults:
     def add(self, code: str, detail: str = "", hint: str = "") -> None:
         self._found.append(Problem(code, detail, hint))
 
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
     def settle(self) -> None:
         """Raises the problem that takes precedence, the first of its code, if there is one."""
         if self._found:
