@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import DatabaseError, IntegrityError, connection, models, transaction
@@ -24,7 +25,7 @@ CHANGES = [
     "UPDATE audit_record SET id = id WHERE seq = 1",
     "DELETE FROM audit_record",
     "DELETE FROM audit_record WHERE seq = 1",
-    "WITH some AS (SELECT id FROM audit_record) DELETE FROM audit_record WHERE id IN (SELECT id FROM some)",
+    "WITH old AS (SELECT id FROM audit_record) DELETE FROM audit_record WHERE id IN (SELECT id FROM old)",
     'UPDATE audit_leaf SET "index" = "index" + 100',
     "UPDATE audit_leaf SET hash = (SELECT hash FROM audit_leaf LIMIT 1)",
     "DELETE FROM audit_leaf",
@@ -81,29 +82,41 @@ def everything() -> list[object]:
     return [sorted(map(repr, model.objects.values_list())) for model in found]
 
 
-@pytest.mark.parametrize("statement", CHANGES)
-def test_every_statement_that_would_change_a_row_is_refused(statement):
+def refusal(statement: str) -> str:
+    """What the database says to a statement, in a transaction of its own; nothing where it obeys."""
+    try:
+        run(statement)
+    except IntegrityError as error:
+        return str(error).partition(":")[0]
+    return ""
+
+
+def test_every_statement_that_would_change_a_row_is_refused():
     append(2, licence="p1")
     run_once()
     before = everything()
-    with pytest.raises(IntegrityError, match="append-only"):
-        run(statement)
+    assert {statement: refusal(statement) for statement in CHANGES} == dict.fromkeys(CHANGES, "append-only")
+    assert everything() == before
+
+
+def test_a_refused_statement_takes_its_transaction_with_it():
+    append(2, licence="p1")
+    before = everything()
     with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
         append(licence="p2")
-        run(statement)
+        run(CHANGES[0])
     assert everything() == before
 
 
 if not POSTGRES:
 
-    @pytest.mark.parametrize("statement", [found for found in CHANGES if "REPLACE" in found])
-    def test_it_does_not_rely_on_a_pragma_that_any_statement_may_change(statement):
+    def test_it_does_not_rely_on_a_pragma_that_any_statement_may_change():
         append(2, licence="p1")
         run_once()
         before = everything()
         run("PRAGMA recursive_triggers = OFF")
-        with pytest.raises(IntegrityError, match="append-only"):
-            run(statement)
+        replacing = [found for found in CHANGES if "REPLACE" in found]
+        assert {statement: refusal(statement) for statement in replacing} == dict.fromkeys(replacing, "append-only")
         assert everything() == before
 
 else:
@@ -142,9 +155,9 @@ def test_a_plain_insert_is_as_good_as_ever():
     assert run_once() == 3
 
 
-@pytest.mark.parametrize("model", append_only.models(), ids=lambda model: model._meta.label)
-def test_every_guarded_table_of_every_app_has_its_triggers(model):
-    assert not triggers("default").missing(model)
+def test_every_guarded_table_of_every_app_has_its_triggers():
+    assert append_only.missing() == []
+    assert all(model._meta.db_table in connection.introspection.table_names() for model in append_only.models())
 
 
 def test_the_evidence_is_guarded():
@@ -156,7 +169,7 @@ LOSSES = (
         "DROP TRIGGER no_change ON audit_leaf",
         "DROP TRIGGER no_truncate ON audit_leaf",
         "ALTER TABLE audit_leaf DISABLE TRIGGER no_change",
-        "ALTER TABLE audit_leaf DISABLE TRIGGER ALL",
+        "ALTER TABLE audit_leaf DISABLE TRIGGER USER",
         "ALTER TABLE audit_leaf ENABLE TRIGGER no_change",
         "CREATE OR REPLACE TRIGGER no_change BEFORE UPDATE OR DELETE ON audit_leaf"
         " FOR EACH ROW WHEN (false) EXECUTE FUNCTION sluice_append_only()",
@@ -170,10 +183,16 @@ LOSSES = (
 )
 
 
-@pytest.mark.parametrize("statement", LOSSES)
-def test_a_trigger_that_is_gone_is_found_and_put_back_by_migrate(statement, capsys):
-    run(statement)
-    assert append_only.missing() == ["audit_leaf"]
+def test_a_trigger_that_is_gone_is_found_and_put_back():
+    for statement in LOSSES:
+        run(statement)
+        assert append_only.missing() == ["audit_leaf"], statement
+        append_only.install_for(apps.get_app_config("audit"), using="default")
+        assert append_only.missing() == [], statement
+
+
+def test_the_checks_say_what_is_missing_and_migrate_repairs_it(capsys):
+    run(LOSSES[0])
     call_command("check", databases=["default"])
     assert "audit_leaf is not append-only" in capsys.readouterr().err
     call_command("migrate", verbosity=0)
@@ -190,7 +209,7 @@ def test_a_trigger_that_was_softened_is_found():
         run("DROP TRIGGER audit_leaf_no_update")
         run("CREATE TRIGGER audit_leaf_no_update BEFORE UPDATE ON audit_leaf BEGIN SELECT 1; END")
     assert "audit_leaf" in append_only.missing()
-    call_command("migrate", verbosity=0)
+    append_only.install_for(apps.get_app_config("audit"), using="default")
     assert append_only.missing() == []
 
 
@@ -215,7 +234,7 @@ def lots(db: str) -> Iterator[None]:
     with connection.schema_editor() as editor:
         editor.create_model(Lot)
     triggers("default").install(Lot)
-    Lot.objects.create(id=1, code="a", hall=1, place=1, state="open")
+    Lot.objects.create(code="a", hall=1, place=1, state="open")
     yield
 
 
