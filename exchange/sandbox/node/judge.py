@@ -21,6 +21,7 @@ from exchange.sandbox.schema import Manifest
 from exchange.sandbox.terms import Terms
 
 MOST_ID = 64
+MOST_NUMBER = 2**53 - 1  # RFC 8785 §3.2.2.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +39,21 @@ class Task:
 
 
 def check_form(order: Order) -> None:
-    """Raises BadSignature where a field is of another type than the order's."""
+    """Raises BadSignature where a field is no value of the order's: names are ASCII, numbers what JSON and
+    SQLite both can hold."""
     parts = [order, order.terms] if order.terms else [order]
     for part in parts:
         for field in fields(part):
-            value, wanted = getattr(part, field.name), field.type
-            if wanted in (int, str) and type(value) is not wanted:
-                raise BadSignature(f"{field.name} is no {wanted}")
-    if not 0 < len(order.id) <= MOST_ID or not all(isinstance(name, str) for name in order.columns):
+            if not _fits(getattr(part, field.name), field.type):
+                raise BadSignature(f"{field.name} is no {field.type}")
+    if not 0 < len(order.id) <= MOST_ID or not all(_fits(name, str) for name in order.columns):
         raise BadSignature("no order")
+
+
+def _fits(value: object, wanted: object) -> bool:
+    if wanted is int:
+        return type(value) is int and 0 <= value <= MOST_NUMBER
+    return wanted is not str or (type(value) is str and value.isascii())
 
 
 def check_validity(order: Order, node: str, now: int) -> None:
