@@ -21,6 +21,8 @@ from exchange.sandbox.node.home import BadConfiguration, Home, Settings, load, w
 
 STEADY = 5.0  # seconds; who lived this long was started well
 PAUSE, LONGEST_PAUSE = 0.1, 10.0
+GRACE = 5.0  # for a gate that has closed its control pipe
+ATTEMPTS = 5  # of a node that has never listened
 GATE = -1  # the gate's slot
 SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -142,7 +144,7 @@ class Launcher:
                 continue
             child.process = None
             name = "gate" if slot == GATE else f"vault {slot}"
-            if code == os.EX_CONFIG and not self.listened:
+            if not self.listened and (code == os.EX_CONFIG or child.young_deaths == ATTEMPTS):
                 raise Misconfigured(name)
             if time.monotonic() - child.started > STEADY:
                 child.young_deaths = 0
@@ -155,13 +157,18 @@ class Launcher:
                 self._kill_vaults()
 
     def _drop_control(self) -> None:
+        """The gate has closed its end: it is about to end itself, with an exit code that tells why."""
         if self.control:
             self._selector.unregister(self.control)
             self.control.close()
             self.control = None
         gate = self.slots[GATE].process
         if gate:
-            gate.kill()
+            try:
+                gate.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                gate.kill()
+                gate.wait()
 
     def _kill_vaults(self) -> None:
         for slot, child in self.slots.items():

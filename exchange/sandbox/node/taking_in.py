@@ -24,8 +24,11 @@ def start(home: Home, resource: str, source: Path, schema: Path) -> int:
         raise BadConfiguration(f"{resource!r} is no name for a resource")
     if not home.settings.exists():
         raise BadConfiguration(f"{home.root} is no node's home")
-    chosen = users.choose(home)
-    users.own(home, chosen)
+    if home.endpoint.exists():
+        chosen = users.current(home)
+    else:
+        chosen = users.choose(home)
+        users.own(home, chosen)
     files = (str(path.resolve()) for path in (source, schema))
     command = [sys.executable, "-P", "-m", __name__, str(home.root), resource, *files, str(os.getpid())]
     done = subprocess.run(

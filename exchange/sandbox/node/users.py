@@ -13,10 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from exchange.sandbox.node.confine import libraries
+from exchange.sandbox.node.confine import UNCONFINED, libraries
 from exchange.sandbox.node.home import Home
 
 FIRST = 61_800  # in the range that systemd keeps for dynamic users
+
+_CHECK = """
+import os, ssl, sqlite3, sys, exchange.sandbox.node.confine
+sys.exit(sys.version != sys.argv[1] or not all(os.access(path, os.R_OK | os.X_OK) for path in sys.argv[2:]))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,12 @@ def choose(home: Home) -> Users:
     return Users(*free) if len(free) == 3 and _reaches(free[0], home) else Users()
 
 
+def current(home: Home) -> Users:
+    """The users of a home in service, by who owns what."""
+    owners = (home.keys.stat().st_uid, home.noise_secret.stat().st_uid, home.row_secret.stat().st_uid)
+    return Users() if os.geteuid() != 0 or 0 in owners else Users(*owners)
+
+
 def own(home: Home, users: Users) -> None:
     """Give each folder to the process that writes it, or reads it alone; only root can."""
     if os.geteuid() != 0:
@@ -63,8 +74,6 @@ def as_user(uid: int | None) -> dict[str, Any]:
 
 def environment() -> dict[str, str]:
     """What a child gets of ours: nothing that could hold a secret."""
-    from exchange.sandbox.node.confine import UNCONFINED
-
     code = str(Path(__file__).resolve().parents[3])
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "TZ", UNCONFINED) if name in os.environ}
     paths = [code, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
@@ -87,8 +96,7 @@ def _taken(uid: int) -> bool:
 def _reaches(uid: int, home: Home) -> bool:
     """Whether a user can run the interpreter with its libraries, and enter the home."""
     paths = [path for path in libraries() if path.is_dir() and not path.is_relative_to("/sys")]
-    check = "import os, sys, exchange.sandbox.node.confine; sys.exit(not all(os.access(p, 5) for p in sys.argv[1:]))"
-    command = [sys.executable, "-P", "-c", check, str(home.root), *map(str, paths)]
+    command = [sys.executable, "-P", "-c", _CHECK, sys.version, str(home.root), *map(str, paths)]
     try:
         done = subprocess.run(command, env=environment(), cwd="/", capture_output=True, **as_user(uid))
     except OSError:

@@ -60,8 +60,8 @@ def answer(request: dict[str, Any], engine: "Engine") -> Iterator[bytes]:
     from exchange.errors import Problem
     from exchange.sandbox.engine import EngineFailed, SnapshotUnreadable
     from exchange.sandbox.frames import Status, encode
-    from exchange.sandbox.terms import Terms
     from exchange.sandbox.query import from_json
+    from exchange.sandbox.terms import Terms
 
     number, resource, snapshot = int(request["number"]), str(request["resource"]), str(request["snapshot"])
     try:
