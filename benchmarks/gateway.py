@@ -54,10 +54,10 @@ def _measure(ours: servers.Exchange, plain: int, options: argparse.Namespace) ->
     again = [query for query in shares[0][:STORED] for _ in range(options.connections)]
     halves = table.of_groups(servers.GUARDED, 5000)
 
-    def job(bodies: list[str], seconds: float, governed: bool = True) -> Job:
+    def job(bodies: list[str], seconds: float, governed: bool = True, late: str = "") -> Job:
         if governed:
             sent = [ours.body(sql) for sql in bodies]
-            return Job(ours.port, "/v1/queries", sent, seconds, options.connections, ours.headers, keyed=True)
+            return Job(ours.port, "/v1/queries", sent, seconds, options.connections, ours.headers, True, late)
         return Job(plain, "/api/sql", bodies, seconds, options.connections)
 
     _say("warming up")
@@ -70,17 +70,20 @@ def _measure(ours: servers.Exchange, plain: int, options: argparse.Namespace) ->
         bare.append(load.run(job(fresh, options.seconds, governed=False)))
         stored.append(load.run(job(again * 200, options.seconds / 2)))
         mine = halves[(number - 1) * len(halves) // options.rounds : number * len(halves) // options.rounds]
-        guarded.append(load.run(job(mine, options.seconds / 2)))
+        guarded.append(load.run(job(mine, options.seconds / 2, late="query_failed")))
         _say(f"round {number} of {options.rounds}: governed {governed[-1].per_second:.1f}, "
              f"roapi {bare[-1].per_second:.1f}, stored {stored[-1].per_second:.1f}, "
              f"guarded {guarded[-1].per_second:.1f} a second")  # fmt: skip
-    return _result(governed, bare, stored, guarded) | {
-        "guarded_deadline_s": _deadline(ours, halves[0]),
-        "connections": options.connections,
-        "rounds": options.rounds,
-        "seconds": options.seconds,
-        "cores": os.cpu_count(),
-    }
+    return (
+        _result(governed, bare, stored, guarded)
+        | _deadline(ours, halves[0])
+        | {
+            "connections": options.connections,
+            "rounds": options.rounds,
+            "seconds": options.seconds,
+            "cores": os.cpu_count(),
+        }
+    )
 
 
 def _result(
@@ -92,6 +95,7 @@ def _result(
         "governed_rps": _median(m.per_second for m in governed),
         "stored_rps": _median(m.per_second for m in stored),
         "guarded_rps": _median(m.per_second for m in guarded),
+        "guarded_overruns": sum(m.late for m in guarded),
         "roapi_rps": _median(m.per_second for m in bare),
         "ratio": _median((ours.per_second / theirs.per_second for ours, theirs in pairs), 3),
         "governed_median_ms": _median(m.median_ms for m in governed),
@@ -109,7 +113,8 @@ def _check_same(ours: servers.Exchange, plain: int) -> None:
     sql = f"SELECT g, COUNT(*) AS c, SUM(x) AS s, COUNT(DISTINCT v) AS d FROM {servers.OPEN} WHERE x <= 5000 GROUP BY g"
     headers = ours.headers | {"Idempotency-Key": "same"}
     answer = requests.post(f"http://127.0.0.1:{ours.port}/v1/queries", data=ours.body(sql), headers=headers, timeout=60)
-    answer.raise_for_status()
+    if not answer.ok:
+        raise SystemExit(f"the exchange answered {answer.status_code}: {answer.text}")
     body = answer.json()
     names = [column["name"] for column in body["columns"]]
     mine = sorted(tuple(dict(zip(names, row, strict=True))[name] for name in "gcsd") for row in body["rows"])
@@ -119,8 +124,8 @@ def _check_same(ours: servers.Exchange, plain: int) -> None:
         raise SystemExit(f"the answers differ: {mine[:2]} and {theirs[:2]}")
 
 
-def _deadline(ours: servers.Exchange, sql: str) -> float:
-    """The seconds after which a guarded answer leaves, from the node's declared capacity."""
+def _deadline(ours: servers.Exchange, sql: str) -> dict[str, Any]:
+    """After how many seconds a guarded answer leaves, by the node's declared capacity; a vault is held until then."""
     from catalog.models import Product
     from exchange.sandbox import plan, query
     from exchange.sandbox import sql as parser
@@ -133,7 +138,8 @@ def _deadline(ours: servers.Exchange, sql: str) -> float:
     bound = query.bind(parser.parse(sql), manifest.schema, query.Profile.GUARDED)
     terms = Terms(profile="guarded", threshold=product.threshold)
     declared = node_home.load(ours.home)
-    return plan.deadline(bound.query, manifest, terms, declared.rows_per_second, declared.start_ms)
+    seconds = plan.deadline(bound.query, manifest, terms, declared.rows_per_second, declared.start_ms)
+    return {"guarded_deadline_s": round(seconds, 3), "vaults": declared.vaults}
 
 
 def _postgres(stack: ExitStack) -> str:

@@ -165,7 +165,7 @@ def _answers(url: str) -> bool:
 
 
 def _wait(ready: Callable[[], bool], process: "subprocess.Popen[bytes]", log: Path) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 180
     while not ready():
         if process.poll() is not None or time.monotonic() > until:
             raise RuntimeError(f"the server did not start:\n{log.read_text()[-2000:]}")

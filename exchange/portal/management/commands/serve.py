@@ -58,5 +58,5 @@ def web_command(host: str, port: int) -> tuple[str, ...]:
         "--host", host, "--port", str(port),
         "--workers", str(settings.SLUICE.web_workers),
         "--blocking-threads", str(settings.SLUICE.web_threads),
-        "--respawn-failed-workers", "--log-level", "warning",
+        "--respawn-failed-workers", "--log-level", "error",
     )  # fmt: skip
