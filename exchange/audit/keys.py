@@ -9,7 +9,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from exchange.audit import log, notes
@@ -18,7 +18,7 @@ from exchange.crypto.keys import SigningKey, from_jwk, load_or_create, to_jwk
 
 PURPOSES = ("receipt", "order", "log")
 _JOSE = ("receipt", "order")  # the log's key signs notes, never a JWS
-_loaded: dict[Path, tuple[int, SigningKey]] = {}
+_loaded: dict[str, tuple[int, SigningKey]] = {}
 _registered: set[tuple[str, str]] = set()
 
 
@@ -28,7 +28,7 @@ def current(purpose: str) -> SigningKey:
     Raises ValueError for another purpose, a file that is no key, or a wrong passphrase.
     """
     key = _load(purpose)
-    mark = (str(transaction.get_connection().settings_dict["NAME"]), key.kid)
+    mark = (str(connection.settings_dict["NAME"]), key.kid)
     if mark not in _registered:
         with transaction.atomic():
             _register(purpose, key)
@@ -41,7 +41,7 @@ def rotate(purpose: str) -> SigningKey:
 
     Killed half way and run again, it goes on with the key it had made.
     """
-    path = _path(purpose)
+    path = Path(_path(purpose))
     fresh = path.with_suffix(".next")
     with transaction.atomic():
         _register(purpose, load_or_create(fresh, settings.SLUICE.key_passphrase))
@@ -68,24 +68,25 @@ def public(purpose: str) -> dict[str, Ed25519PublicKey]:
     return {key.kid: from_jwk(key.jwk) for key in VerificationKey.objects.filter(purpose=purpose)}
 
 
-def _path(purpose: str) -> Path:
+def _path(purpose: str) -> str:
+    """As text: every query comes by here, and a Path costs more than all the rest."""
     if purpose not in PURPOSES:
         raise ValueError(f"{purpose!r} is not one of {', '.join(PURPOSES)}")
-    folder: Path = settings.SLUICE.var / "keys"
-    return folder / f"{purpose}.pem"
+    return f"{settings.SLUICE.var}/keys/{purpose}.pem"
 
 
 def _load(purpose: str) -> SigningKey:
     """The key of the file, read again only after the file was replaced."""
     path = _path(purpose)
     try:
-        stamp = os.stat(path).st_mtime_ns  # noqa: PTH116 (a Path costs more than the call)
+        stamp = os.stat(path).st_mtime_ns  # noqa: PTH116
     except FileNotFoundError:
         stamp = 0
-    if path not in _loaded or _loaded[path][0] != stamp:
-        key = load_or_create(path, settings.SLUICE.key_passphrase)
-        _loaded[path] = (path.stat().st_mtime_ns, key)
-    return _loaded[path][1]
+    found = _loaded.get(path)
+    if found is None or found[0] != stamp:
+        key = load_or_create(Path(path), settings.SLUICE.key_passphrase)
+        found = _loaded[path] = (stamp, key)  # the stamp from before: a file replaced meanwhile is read again
+    return found[1]
 
 
 def _register(purpose: str, key: SigningKey) -> None:
