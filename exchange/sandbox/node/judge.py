@@ -41,7 +41,7 @@ class Task:
 def check_form(order: Order) -> None:
     """Raises BadSignature where a field is no value of the order's: names are ASCII, numbers what JSON and
     SQLite both can hold."""
-    parts = [order, order.terms] if order.terms else [order]
+    parts: list[Order | Terms] = [order, order.terms] if order.terms else [order]
     for part in parts:
         for field in fields(part):
             if not _fits(getattr(part, field.name), field.type):

@@ -168,5 +168,5 @@ def _typed(table: dict[str, Any], types: dict[str, type], where: str) -> None:
             raise BadConfiguration(f"{where}: unknown setting {key!r}")
         if type(value) is not types[key]:
             raise BadConfiguration(f"{where}: {key} is no {types[key].__name__}")
-        if types[key] is int and value < 0:
+        if isinstance(value, int) and value < 0:
             raise BadConfiguration(f"{where}: {key} is not negative")
