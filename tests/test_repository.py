@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-REGISTRIES = re.compile(r"(index-url|registry|find-links)[ =:\"]+(https?://|/)|(pypi\.org|pythonhosted\.org)", re.I)
+REGISTRIES = re.compile(r"(index-url|find-links|goproxy|registry)[ =:\"']+(https?:/)?/", re.I)
 MACHINE_PATHS = re.compile(r"(?<![\w.~$}-])/(work|root|home|Users)/[\w.-]")
 VARIABLE = re.compile(r"\b(SLUICE_[A-Z_]+|DATABASE_URL)\b")
 PINS = ("requirements.txt", "requirements-dev.txt")
@@ -35,6 +35,13 @@ def requirements(name: str) -> dict[str, str]:
 def test_no_tracked_file_names_a_registry_or_a_path_of_some_machine(pattern):
     found = {path.name for path in tracked() if path != Path(__file__) and pattern.search(text_of(path))}
     assert found == set()
+
+
+def test_nothing_that_installs_names_a_host():
+    """Whoever builds this may have a mirror; which one is their package manager's business."""
+    installing = tracked(*PINS, "pyproject.toml", "Makefile", ".ci/*", "tests/audit/go/go.mod")
+    assert len(installing) >= 6
+    assert {path.name for path in installing if "://" in text_of(path)} == set()
 
 
 @pytest.mark.parametrize("name", PINS)
