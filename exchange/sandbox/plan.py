@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import assert_never
 
-from exchange.errors import Problem
 from exchange.sandbox.frames import Shape
 from exchange.sandbox.query import (
     AggregateQuery,
@@ -28,7 +27,6 @@ from exchange.sandbox.query.regions import joined
 from exchange.sandbox.schema import Column, Manifest, Role, Schema
 from exchange.sandbox.terms import Terms
 
-MOST_CELLS = 100_000
 BITMAP_BITS = 1 << 26  # of all groups' bitmaps together: 8 MiB
 CELL_WORK = 100  # a cell of a guarded answer costs as much as this many rows: its noise is an HMAC per total
 
@@ -67,13 +65,11 @@ def shape(query: AggregateQuery, manifest: Manifest, terms: Terms) -> Shape:
 def most_cells(query: AggregateQuery, manifest: Manifest, terms: Terms) -> int:
     """The most cells that can be charged: the grid; on `open` only cells with rows are answered.
 
-    A guarded grid is released whole, so one of more than MOST_CELLS is refused: Problem query_too_large.
+    A query that was bound has no more of them than bind.MAX_CELLS.
     """
     size = cells(grid(query, manifest.schema))
-    if Profile(terms.profile) is Profile.OPEN:
-        return size if not query.dimensions else min(size, manifest.rows)
-    if size > MOST_CELLS:
-        raise Problem("query_too_large", f"the grid has {size} cells, at most {MOST_CELLS} are answered")
+    if Profile(terms.profile) is Profile.OPEN and query.dimensions:
+        return min(size, manifest.rows)
     return size
 
 

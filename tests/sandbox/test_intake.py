@@ -137,13 +137,17 @@ def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
     [
         Schema((CARRIER, DELAY)),
         Schema((TAILNUM, Column("carrier", Kind.STRING, Role.DIMENSION), DELAY)),
-        Schema((TAILNUM, CARRIER, Column("_rank", Kind.INTEGER, Role.MEASURE, low=0, high=1))),
-        Schema((TAILNUM, CARRIER, Column("delay", Kind.INTEGER, Role.MEASURE, low=0, high=2**62))),
     ],
 )
 def test_a_declaration_that_cannot_protect_is_refused(tmp_path: Path, schema: Schema) -> None:
     with pytest.raises(IntakeRefused):
-        take(tmp_path, csv(tmp_path, "tailnum,carrier,delay,_rank\nN1,AA,1,1\n"), schema, Profile.GUARDED)
+        take(tmp_path, csv(tmp_path, "tailnum,carrier,delay\nN1,AA,1\n"), schema, Profile.GUARDED)
+
+
+def test_bounds_that_let_a_sum_overflow_are_refused(tmp_path: Path) -> None:
+    wide = Schema((TAILNUM, CARRIER, Column("delay", Kind.INTEGER, Role.MEASURE, low=0, high=2**53 - 1)))
+    with pytest.raises(IntakeRefused, match="overflow"):
+        take(tmp_path, csv(tmp_path, "tailnum,carrier,delay\n" + "N1,AA,1\n" * 400), wide, Profile.GUARDED)
 
 
 def test_a_source_without_rows_is_refused(tmp_path: Path) -> None:

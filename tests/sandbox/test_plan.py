@@ -233,19 +233,6 @@ def test_open_is_charged_for_no_more_cells_than_there_are_rows() -> None:
     assert plan.most_cells(asked, few, OPEN) == 2
 
 
-def test_a_guarded_grid_that_is_too_large_is_refused() -> None:
-    wide = Schema(
-        (
-            Column("e", Kind.STRING, Role.ENTITY),
-            *(Column(n, Kind.INTEGER, Role.DIMENSION, tuple(range(60))) for n in "abc"),
-        )
-    )
-    asked = AggregateQuery((Measure(Function.COUNT),), ("a", "b", "c"))
-    with pytest.raises(Problem) as refused:
-        plan.most_cells(asked, Manifest("r", "s", wide, 1, 1), GUARDED)
-    assert refused.value.code == "query_too_large"
-
-
 def test_a_deadline_depends_on_public_figures_alone() -> None:
     asked = AggregateQuery((Measure(Function.COUNT),), ("carrier",))
     seconds = plan.deadline(asked, FLIGHTS, GUARDED, 1_000_000, 100)

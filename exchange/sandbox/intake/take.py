@@ -84,8 +84,6 @@ def take_in(
 def _check(schema: Schema, profile: Profile) -> None:
     """Refuses a declaration that the profile cannot protect: unknown means refuse."""
     for column in schema.columns:
-        if column.name.startswith("_"):
-            raise IntakeRefused("names that begin with _ are the node's own", column=column.name)
         if profile is not Profile.OPEN and column.role is Role.DIMENSION and not column.domain:
             raise IntakeRefused(
                 f"under the profile {profile.value} a dimension declares its domain", column=column.name
