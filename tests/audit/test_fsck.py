@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from exchange.audit import append_only, fsck, keys
 from exchange.audit.sequencer import log_folder, run_once
@@ -29,6 +29,8 @@ def as_owner(statement: str) -> None:
                 for name in ("update", "delete", "insert", "unplaced"):
                     cursor.execute(f"DROP TRIGGER {table}_no_{name}")
         cursor.execute(statement)
+        if POSTGRES:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # what is still to be checked bars changes of triggers
     for model in append_only.models():
         append_only.triggers("default").install(model)
 
@@ -82,10 +84,17 @@ CRIMES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("statement", "finding"), CRIMES)
-def test_what_an_owner_changed_is_found(statement: str, finding: str) -> None:
-    as_owner(statement)
-    assert any(finding in text for text in wrong()), wrong()
+def test_what_an_owner_changed_is_found() -> None:
+    """Each in a transaction that is rolled back: both databases take triggers away in one."""
+    unseen = []
+    for statement, finding in CRIMES:
+        with transaction.atomic():
+            as_owner(statement)
+            if not any(finding in text for text in wrong()):
+                unseen.append((statement, wrong()))
+            transaction.set_rollback(True)
+    assert unseen == []
+    assert wrong() == []
 
 
 def test_a_record_that_vanished_from_a_licence_is_found() -> None:
@@ -104,13 +113,16 @@ def spoil(path: Path) -> None:
     path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
 
 
-@pytest.mark.parametrize("name", ["tile/0/000", "tile/0/001.p/45", "tile/1/000.p/1", "tile/entries/000"])
-def test_a_published_file_that_was_changed_or_lost_is_found(name: str) -> None:
-    path = log_folder() / name
-    spoil(path)
-    assert wrong() == [f"published files: {name} has other bytes than the database says"]
-    path.unlink()
-    assert wrong() == [f"published files: {name} is missing"]
+def test_a_published_file_that_was_changed_or_lost_is_found() -> None:
+    for name in ("tile/0/000", "tile/0/001.p/45", "tile/1/000.p/1", "tile/entries/000"):
+        path = log_folder() / name
+        whole = path.read_bytes()
+        spoil(path)
+        assert wrong() == [f"published files: {name} has other bytes than the database says"]
+        path.unlink()
+        assert wrong() == [f"published files: {name} is missing"]
+        path.write_bytes(whole)
+    assert wrong() == []
 
 
 def test_a_stray_file_or_a_lost_checkpoint_is_found() -> None:

@@ -41,8 +41,26 @@ def test_keys_are_published(server: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["tile/0/001", "tile/0/../../../keys/log.pem", "tile/0/%2e%2e/checkpoint", ".lock", "tile/", "tile/0/x000"]
+    "path",
+    [
+        "tile/0/001",
+        "tile/0/000%0a",
+        "tile/0/000%00",
+        "tile/0/../../../keys/log.pem",
+        "tile/0/%2e%2e/checkpoint",
+        ".lock",
+        "tile/",
+        "tile/0/x000",
+    ],
 )
 def test_nothing_else_of_the_folder_is_served(server: str, path: str) -> None:
     grow(3)
     assert fetch(f"{server}/log/{path}")[0] == 404
+
+
+def test_the_log_takes_nothing_over_http(server: str) -> None:
+    grow(1)
+    for path in ("log/checkpoint", "log/tile/0/000.p/2", "log.vkey", ".well-known/jwks.json"):
+        request = urllib.request.Request(f"{server}/{path}", data=b"x")
+        with pytest.raises(urllib.error.HTTPError, match="40[35]"):
+            urllib.request.urlopen(request)
