@@ -25,6 +25,9 @@ class Role(StrEnum):
     ENTITY = "entity"  # the protected unit; never shown, only counted
 
 
+RESERVED = frozenset({"status"})  # released or suppressed, see answer.table
+LARGEST = 2**53 - 1  # integers that JSON carries exactly (RFC 8785): they stand in orders and manifests
+
 Value = str | int | bool | None
 """A dimension's value as JSON carries it: dates are ISO strings."""
 
@@ -161,7 +164,7 @@ def fits(kind: Kind, value: object) -> bool:
         case Kind.STRING:
             return isinstance(value, str)
         case Kind.INTEGER | Kind.DECIMAL:
-            return isinstance(value, int) and not isinstance(value, bool)
+            return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST
         case Kind.BOOLEAN:
             return isinstance(value, bool)
         case Kind.DATE:
@@ -184,6 +187,8 @@ def _problems(schema: Schema) -> list[str]:
     if sum(column.role is Role.ENTITY for column in schema.columns) > 1:
         found.append("one entity column at most")
     for column in schema.columns:
+        if column.name in RESERVED:
+            found.append(f"{column.name}: every answer has a column of this name; rename it in the source")
         if not (column.name.isidentifier() and column.name.isascii() and column.name == column.name.lower()):
             found.append(f"{column.name!r}: a name is lower-case letters, digits and underscores")
         if len(column.name) > 63:
@@ -193,12 +198,14 @@ def _problems(schema: Schema) -> list[str]:
                 found.append(f"{column.name}: a measure is an integer or a decimal")
             if column.low >= column.high:
                 found.append(f"{column.name}: a measure needs bounds, low < high")
+            if max(abs(column.low), abs(column.high)) > LARGEST:
+                found.append(f"{column.name}: bounds are at most 2**53 - 1, in units of 10**-scale")
         if not 0 <= column.scale <= 12 or (column.scale and column.kind is not Kind.DECIMAL):
             found.append(f"{column.name}: scale is 0 to 12, and for decimals only")
         if column.role is Role.DIMENSION and column.kind is Kind.DECIMAL:
             found.append(f"{column.name}: a dimension is not a decimal")
-        if len(set(column.domain)) != len(column.domain):
-            found.append(f"{column.name}: a domain's values repeat")
         if not all(fits(column.kind, value) for value in column.domain):
             found.append(f"{column.name}: a domain's values are of the column's kind")
+        elif len(set(column.domain)) != len(column.domain):
+            found.append(f"{column.name}: a domain's values repeat")
     return found

@@ -3,7 +3,6 @@
 from typing import Any
 
 from exchange.errors import Problem
-from exchange.sandbox.terms import Terms
 from exchange.sandbox.query.bind import MAX_DIMENSIONS, MAX_MEASURES, Rules, check_grid, ordered
 from exchange.sandbox.query.faults import Faults
 from exchange.sandbox.query.model import (
@@ -22,6 +21,7 @@ from exchange.sandbox.query.model import (
 from exchange.sandbox.query.normal import normalize, predicate_json
 from exchange.sandbox.query.question import MAX_DEPTH
 from exchange.sandbox.schema import Schema
+from exchange.sandbox.terms import Terms
 
 MAX_LEAVES = 4_000  # a NOT IN on a measure has a range before and behind each value
 
