@@ -6,6 +6,8 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from exchange.sandbox import frames, plan
 from exchange.sandbox.engine import Engine, EngineFailed, SnapshotUnreadable
@@ -137,6 +139,44 @@ def test_every_answer_fits_its_shape(flights: Snapshot, text: str) -> None:
     cells = wire(flights, text)
     hidden = cells[cells["status"] == frames.SUPPRESSED]
     assert not hidden["values"].any() and not hidden["nulls"].any()
+
+
+AGGREGATES = {
+    "air": ["COUNT(*)", "COUNT(station)", "COUNT(DISTINCT day)", "COUNT(DISTINCT pm25)", "SUM(pm25)", "AVG(pm25)"],
+    "flights": ["COUNT(*)", "COUNT(carrier)", "COUNT(DISTINCT tailnum)", "SUM(dep_delay)", "AVG(distance)"],
+}
+FILTERS = {
+    "air": [
+        "pm25 < 0.15",
+        "NOT pm25 = 17.2",
+        "station IS NULL",
+        "day > '2026-02-01'",
+        "pm25 IS NULL",
+        "station = 'no'",
+    ],
+    "flights": [
+        "carrier IN ('HA', 'OO')",
+        "month <> 2",
+        "origin IS NULL",
+        "NOT month BETWEEN 1 AND 4",
+        "carrier < 'B'",
+    ],
+}
+GROUPS = {"air": ["station", "day"], "flights": ["carrier", "month", "origin"]}
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data(), name=st.sampled_from(["air", "flights"]))
+def test_no_query_that_is_accepted_fails(air: Snapshot, flights: Snapshot, data: st.DataObject, name: str) -> None:
+    groups = data.draw(st.lists(st.sampled_from(GROUPS[name]), unique=True))
+    items = groups + data.draw(st.lists(st.sampled_from(AGGREGATES[name]), min_size=1, unique=True))
+    filters = data.draw(st.lists(st.sampled_from(FILTERS[name]), max_size=3))
+    text = f"SELECT {', '.join(items)} FROM {name}"
+    text += f" WHERE {data.draw(st.sampled_from([' AND ', ' OR '])).join(filters)}" if filters else ""
+    text += f" GROUP BY {', '.join(groups)}" if groups else ""
+    taken = air if name == "air" else flights
+    wire(taken, text)
+    assert len(taken.ask(text).columns) == len(items) + 1
 
 
 def test_an_empty_cell_and_a_small_one_look_the_same(flights: Snapshot) -> None:
