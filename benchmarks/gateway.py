@@ -12,12 +12,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import requests
 
-from benchmarks import load, servers, table
+from benchmarks import load, processes, servers, table
 from benchmarks.load import Job, Measured
 
 STORED = 20  # queries repeated for stored_rps
@@ -31,11 +32,11 @@ def main(arguments: list[str]) -> dict[str, Any]:
         os.environ["DATABASE_URL"] = _postgres(stack) if options.postgres else ""
         source = folder / "table.parquet"
         table.write(source)
-        plain = stack.enter_context(servers.roapi(source, folder / "roapi.log"))
+        bare = stack.enter_context(servers.roapi(source, folder / "roapi.log"))
         ours = stack.enter_context(servers.exchange(source, folder, folder / "serve.log"))
         _say("both are up; comparing one answer")
-        _check_same(ours, plain)
-        return _measure(ours, plain, options) | {"database": "postgresql" if options.postgres else "sqlite"}
+        _check_same(ours, bare)
+        return _measure(ours, bare, options) | {"database": "postgresql" if options.postgres else "sqlite"}
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
@@ -47,60 +48,49 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _measure(ours: servers.Exchange, plain: int, options: argparse.Namespace) -> dict[str, Any]:
-    queries = table.different(servers.OPEN)
-    share = len(queries) // (options.rounds + 1)
-    shares = [queries[i * share : (i + 1) * share] for i in range(options.rounds + 1)]
-    again = [query for query in shares[0][:STORED] for _ in range(options.connections)]
-    halves = table.of_groups(servers.GUARDED, 5000)
-
-    def job(bodies: list[str], seconds: float, governed: bool = True, late: str = "") -> Job:
-        if governed:
-            sent = [ours.body(sql) for sql in bodies]
-            return Job(ours.port, "/v1/queries", sent, seconds, options.connections, ours.headers, True, late)
-        return Job(plain, "/api/sql", bodies, seconds, options.connections)
-
+def _measure(ours: servers.Exchange, bare: servers.Roapi, options: argparse.Namespace) -> dict[str, Any]:
+    rounds, seconds, lanes = options.rounds, options.seconds, options.connections
+    fresh = _shares(table.different(servers.OPEN), rounds + 1)  # one share for the warming up
+    halves = _shares(table.of_groups(servers.GUARDED, 5000), rounds)
+    again = [query for query in fresh[0][:STORED] for _ in range(lanes)]
     _say("warming up")
-    load.run(job(shares[0], 2))
-    load.run(job(shares[0], 2, governed=False))
-    load.run(job(again, 30))
-    governed, bare, stored, guarded = [], [], [], []
-    for number, fresh in enumerate(shares[1:], 1):
-        governed.append(load.run(job(fresh, options.seconds)))
-        bare.append(load.run(job(fresh, options.seconds, governed=False)))
-        stored.append(load.run(job(again * 200, options.seconds / 2)))
-        mine = halves[(number - 1) * len(halves) // options.rounds : number * len(halves) // options.rounds]
-        guarded.append(load.run(job(mine, options.seconds / 2, late="query_failed")))
-        _say(f"round {number} of {options.rounds}: governed {governed[-1].per_second:.1f}, "
-             f"roapi {bare[-1].per_second:.1f}, stored {stored[-1].per_second:.1f}, "
-             f"guarded {guarded[-1].per_second:.1f} a second")  # fmt: skip
-    return (
-        _result(governed, bare, stored, guarded)
-        | _deadline(ours, halves[0])
-        | {
-            "connections": options.connections,
-            "rounds": options.rounds,
-            "seconds": options.seconds,
-            "cores": os.cpu_count(),
-        }
-    )
+    for warm in (ours.job(fresh[0], 2, lanes), bare.job(fresh[0], 2, lanes), ours.job(again, 30, lanes)):
+        load.run(warm)
+    found: dict[str, list[Measured]] = {"governed": [], "roapi": [], "stored": [], "guarded": []}
+    for i in range(rounds):
+        found["governed"].append(_run(ours.pid, ours.job(fresh[i + 1], seconds, lanes)))
+        found["roapi"].append(_run(bare.pid, bare.job(fresh[i + 1], seconds, lanes)))
+        found["stored"].append(_run(ours.pid, ours.job(again * 200, seconds / 2, lanes)))
+        found["guarded"].append(_run(ours.pid, ours.job(halves[i], seconds / 2, lanes, late="query_failed")))
+        rates = ", ".join(f"{name} {runs[-1].per_second:.1f}" for name, runs in found.items())
+        _say(f"round {i + 1} of {rounds}: {rates} a second")
+    how = {"connections": lanes, "rounds": rounds, "seconds": seconds, "cores": os.cpu_count()}
+    return _result(found) | _deadline(ours, halves[0][0]) | how
 
 
-def _result(
-    governed: list[Measured], bare: list[Measured], stored: list[Measured], guarded: list[Measured]
-) -> dict[str, Any]:
+def _shares(queries: list[str], number: int) -> list[list[str]]:
+    size = len(queries) // number
+    return [queries[i * size : (i + 1) * size] for i in range(number)]
+
+
+def _run(pid: int, job: Job) -> Measured:
+    """The load's figures, with the processor time that the server at `pid` took for an answer."""
+    before = processes.cpu_seconds(pid)
+    measured = load.run(job)
+    used = processes.cpu_seconds(pid) - before
+    return replace(measured, cpu_ms=used * 1000 / (measured.answers + measured.late))
+
+
+def _result(found: dict[str, list[Measured]]) -> dict[str, Any]:
     """`ratio` is the median of the rounds' own ratios, each of two neighbours in time."""
-    pairs = zip(governed, bare, strict=True)
+    pairs = zip(found["governed"], found["roapi"], strict=True)
     return {
-        "governed_rps": _median(m.per_second for m in governed),
-        "stored_rps": _median(m.per_second for m in stored),
-        "guarded_rps": _median(m.per_second for m in guarded),
-        "guarded_overruns": sum(m.late for m in guarded),
-        "roapi_rps": _median(m.per_second for m in bare),
+        **{f"{name}_rps": _median(run.per_second for run in runs) for name, runs in found.items()},
         "ratio": _median((ours.per_second / theirs.per_second for ours, theirs in pairs), 3),
-        "governed_median_ms": _median(m.median_ms for m in governed),
-        "governed_p99_ms": _median(m.p99_ms for m in governed),
-        "roapi_median_ms": _median(m.median_ms for m in bare),
+        **{f"{name}_median_ms": _median(run.median_ms for run in runs) for name, runs in found.items()},
+        **{f"{name}_p99_ms": _median(run.p99_ms for run in runs) for name, runs in found.items()},
+        **{f"{name}_cpu_ms": _median(run.cpu_ms for run in runs) for name, runs in found.items()},
+        "guarded_overruns": sum(run.late for run in found["guarded"]),
     }
 
 
@@ -108,7 +98,7 @@ def _median(values: Iterator[float], digits: int = 1) -> float:
     return round(statistics.median(values), digits)
 
 
-def _check_same(ours: servers.Exchange, plain: int) -> None:
+def _check_same(ours: servers.Exchange, bare: servers.Roapi) -> None:
     """The two answer one query alike, or what follows compares nothing."""
     sql = f"SELECT g, COUNT(*) AS c, SUM(x) AS s, COUNT(DISTINCT v) AS d FROM {servers.OPEN} WHERE x <= 5000 GROUP BY g"
     headers = ours.headers | {"Idempotency-Key": "same"}
@@ -118,8 +108,8 @@ def _check_same(ours: servers.Exchange, plain: int) -> None:
     body = answer.json()
     names = [column["name"] for column in body["columns"]]
     mine = sorted(tuple(dict(zip(names, row, strict=True))[name] for name in "gcsd") for row in body["rows"])
-    bare = requests.post(f"http://127.0.0.1:{plain}/api/sql", data=sql, timeout=60).json()
-    theirs = sorted(tuple(row[name] for name in "gcsd") for row in bare)
+    plain = requests.post(f"http://127.0.0.1:{bare.port}/api/sql", data=sql, timeout=60).json()
+    theirs = sorted(tuple(row[name] for name in "gcsd") for row in plain)
     if mine != theirs:
         raise SystemExit(f"the answers differ: {mine[:2]} and {theirs[:2]}")
 

@@ -13,6 +13,7 @@ from typing import Any
 import requests
 
 from benchmarks import table
+from benchmarks.load import Job
 from exchange.portal.supervisor import die_with_parent
 from exchange.sandbox.schema import Column, Kind, Role, Schema
 from tests.servers import free_port
@@ -51,38 +52,23 @@ x = "{x}"
 """
 
 
-@contextmanager
-def roapi(source: Path, log: Path) -> Iterator[int]:
-    """roapi on `source` as table bench_open; its port."""
-    port = free_port()
-    program = Path(sys.executable).with_name("roapi")
-    command = [str(program), "--table", f"{OPEN}={source}", "-a", f"127.0.0.1:{port}"]
-    with _running(command, log) as process:
-        _wait(lambda: _answers(f"http://127.0.0.1:{port}/api/schema"), process, log)
-        yield port
+class Roapi:
+    """A served table without governance; `pid` leads its processes."""
 
+    def __init__(self, port: int, pid: int) -> None:
+        self.port = port
+        self.pid = pid
 
-@contextmanager
-def exchange(source: Path, folder: Path, log: Path) -> Iterator["Exchange"]:
-    """An exchange with one node, an open and a guarded product on `source`, and a licensed buyer.
-
-    Its state is in SLUICE_VAR and DATABASE_URL; the process must not have set up Django before.
-    """
-    port, node_port = free_port(), free_port()
-    os.environ["SLUICE_LISTEN"] = f"127.0.0.1:{port}"
-    home = _found(f"127.0.0.1:{node_port}")
-    with _running([sys.executable, "manage.py", "serve"], log) as process:
-        _wait(lambda: home.endpoint.exists() and _answers(f"http://127.0.0.1:{port}/health"), process, log)
-        for code, schema in SCHEMAS.items():
-            _take_in(home, code, schema, source, folder)
-        yield Exchange(port, _list(home), home)
+    def job(self, queries: list[str], seconds: float, connections: int) -> Job:
+        return Job(self.port, "/api/sql", queries, seconds, connections)
 
 
 class Exchange:
-    """A served exchange, and the token of its buyer."""
+    """A served exchange, and the token of its buyer; `pid` leads its processes, the node's among them."""
 
-    def __init__(self, port: int, client: tuple[str, str], home: Any) -> None:
+    def __init__(self, port: int, pid: int, client: tuple[str, str], home: Any) -> None:
         self.port = port
+        self.pid = pid
         self.home = home
         answer = requests.post(
             f"http://127.0.0.1:{port}/oauth/token", data={"grant_type": "client_credentials"}, auth=client, timeout=30
@@ -94,9 +80,40 @@ class Exchange:
             "Accept": "application/json",
         }
 
+    def job(self, queries: list[str], seconds: float, connections: int, late: str = "") -> Job:
+        bodies = [self.body(sql) for sql in queries]
+        return Job(self.port, "/v1/queries", bodies, seconds, connections, self.headers, keyed=True, late=late)
+
     @staticmethod
     def body(sql: str) -> str:
         return json.dumps({"sql": sql, "purpose": PURPOSE})
+
+
+@contextmanager
+def roapi(source: Path, log: Path) -> Iterator[Roapi]:
+    """roapi on `source` as table bench_open."""
+    port = free_port()
+    program = Path(sys.executable).with_name("roapi")
+    command = [str(program), "--table", f"{OPEN}={source}", "-a", f"127.0.0.1:{port}"]
+    with _running(command, log) as process:
+        _wait(lambda: _answers(f"http://127.0.0.1:{port}/api/schema"), process, log)
+        yield Roapi(port, process.pid)
+
+
+@contextmanager
+def exchange(source: Path, folder: Path, log: Path) -> Iterator[Exchange]:
+    """An exchange with one node, an open and a guarded product on `source`, and a licensed buyer.
+
+    Its state is in SLUICE_VAR and DATABASE_URL; the process must not have set up Django before.
+    """
+    port, node_port = free_port(), free_port()
+    os.environ["SLUICE_LISTEN"] = f"127.0.0.1:{port}"
+    home = _found(f"127.0.0.1:{node_port}")
+    with _running([sys.executable, "manage.py", "serve"], log) as process:
+        _wait(lambda: home.endpoint.exists() and _answers(f"http://127.0.0.1:{port}/health"), process, log)
+        for code, schema in SCHEMAS.items():
+            _take_in(home, code, schema, source, folder)
+        yield Exchange(port, process.pid, _list(home), home)
 
 
 def _found(listen: str) -> Any:
