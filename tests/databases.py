@@ -115,6 +115,7 @@ class Cluster:
         init = [self.programs / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8"]
         self._run([*init, "--locale=C", "--no-sync"])
         settings = {"listen_addresses": "", "unix_socket_directories": self.folder, "max_connections": 200}
+        settings["autovacuum"] = "off"  # its worker is a superuser's, in whose way no database can be dropped
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(
