@@ -74,6 +74,7 @@ def test_the_generated_sql_is_the_reviewed_one(name: str) -> None:
 WORDS = {
     *("SELECT", "FROM", "WHERE", "GROUP", "BY", "AS", "AND", "OR", "NOT", "IN", "IS", "NULL", "BETWEEN", "FILTER"),
     *("DISTINCT", "BIGINT", "INTEGER", "TRUE", "FALSE", "count", "sum", "max", "abs", "coalesce", "bit_count"),
+    *("nullif", "CASE", "WHEN", "THEN", "END"),
     *("bitstring_agg", "snapshot", "entities", "_entity", "_key"),
 }
 COLUMNS = {f'"{column.name}"' for manifest in (AIR, FLIGHTS) for column in manifest.schema.columns}

@@ -9,7 +9,7 @@ SELECT "carrier" AS d0,
 FROM (
 SELECT "carrier",
   count(*) AS v0,
-  coalesce(sum(_key), 0)::BIGINT AS k0
+  coalesce(sum(_key::BIGINT), 0)::BIGINT AS k0
 FROM snapshot
 WHERE ("month" BETWEEN 2 AND 3 AND "origin" BETWEEN 2 AND 3)
 GROUP BY "carrier", _entity

@@ -9,8 +9,8 @@ SELECT count(*) AS entities,
   coalesce(sum(k1), 0)::BIGINT AS k1
 FROM (
 SELECT count(*) AS v0,
-  coalesce(sum(_key), 0)::BIGINT AS k0,
-  sum(_key)::BIGINT AS k1
+  coalesce(sum(_key::BIGINT), 0)::BIGINT AS k0,
+  sum(_key::BIGINT)::BIGINT AS k1
 FROM snapshot
 GROUP BY _entity
 )
