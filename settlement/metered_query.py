@@ -122,7 +122,7 @@ def execute(query: MeteredQuery) -> StoredRelease:
         found: Answer = node_of(query.product.resource.domain).send(query.order)
     except Problem as problem:
         uncertain(query, problem)
-        raise
+        raise Problem(problem.code, problem.detail, problem.hint, query=str(query.pk)) from problem
     release = found.release
     return StoredRelease(
         id=new_id(),

@@ -38,7 +38,8 @@ class Column:
 
     `domain` (dimensions): the public list of values, in display order, without null; empty means that intake
     collects it from the data, which only `open` resources may do. `low` and `high` (measures): bounds in the
-    column's own units × 10**scale, both inclusive; what lies outside is clamped at intake.
+    column's own units × 10**scale, both inclusive; what lies outside is clamped at intake. A row without a
+    value in a `required` dimension is dropped at intake and counted, so null is no cell of its grid.
     """
 
     name: str
@@ -48,13 +49,14 @@ class Column:
     low: int = 0
     high: int = 0
     scale: int = 0
+    required: bool = False
     label_zh: str = ""
     label_en: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
             "name": self.name, "kind": self.kind.value, "role": self.role.value, "domain": list(self.domain),
-            "low": self.low, "high": self.high, "scale": self.scale,
+            "low": self.low, "high": self.high, "scale": self.scale, "required": self.required,
             "label_zh": self.label_zh, "label_en": self.label_en,
         }  # fmt: skip
 
@@ -127,6 +129,7 @@ def column_from_json(value: Mapping[str, Any]) -> Column:
             low=int(value.get("low", 0)),
             high=int(value.get("high", 0)),
             scale=int(value.get("scale", 0)),
+            required=bool(value.get("required", False)),
             label_zh=str(value.get("label_zh", "")),
             label_en=str(value.get("label_en", "")),
         )
@@ -202,6 +205,8 @@ def _problems(schema: Schema) -> list[str]:
                 found.append(f"{column.name}: bounds are at most 2**53 - 1, in units of 10**-scale")
         if not 0 <= column.scale <= 12 or (column.scale and column.kind is not Kind.DECIMAL):
             found.append(f"{column.name}: scale is 0 to 12, and for decimals only")
+        if column.required and column.role is not Role.DIMENSION:
+            found.append(f"{column.name}: only a dimension can be required")
         if column.role is Role.DIMENSION and column.kind is Kind.DECIMAL:
             found.append(f"{column.name}: a dimension is not a decimal")
         if not all(fits(column.kind, value) for value in column.domain):

@@ -39,10 +39,17 @@ class Rows:
                 raise BadColumn(bad.row, column.name, bad.reason) from None
         if self.schema.entity is not None:
             chunk["_digest"] = self._digests(batch, chunk["_entity"])
-            kept = chunk["_entity"] != 0
-            self.dropped += int((~kept).sum())
-            chunk = {name: values[kept] for name, values in chunk.items()}
-        self._chunks.append(chunk)
+        self._chunks.append(self._kept(chunk))
+
+    def _kept(self, chunk: dict[str, Array]) -> dict[str, Array]:
+        """The rows with an entity, where one is protected, and with a value in every required dimension."""
+        needed = [column.name for column in self.schema.columns if column.required]
+        needed += ["_entity"] if self.schema.entity else []
+        if not needed:
+            return chunk
+        kept = np.logical_and.reduce([chunk[name] != 0 for name in needed])
+        self.dropped += int((~kept).sum())
+        return {name: values[kept] for name, values in chunk.items()}
 
     def table(self) -> pa.Table:
         """Every row kept, as integers, clustered: by the dimensions, the ones with fewest values first, then

@@ -19,8 +19,11 @@ NOISE = 3  # a guarded sum with its noise is at most this many times rows × the
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What an intake did. `dropped` rows had no entity; `clamped` values lay outside their bounds, `nulled`
-    ones outside their domain, by column; `ignored` are source columns that the schema does not declare."""
+    """What an intake did.
+
+    `dropped` rows had no entity or no value in a required dimension; `clamped` values lay outside their bounds,
+    `nulled` ones outside their domain, by column; `ignored` are source columns that the schema does not declare.
+    """
 
     snapshot: str
     rows_read: int

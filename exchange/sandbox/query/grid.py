@@ -24,7 +24,7 @@ def cells(grid: Grid) -> int:
 
 
 def _codes(column: Column, leaves: tuple[Predicate | None, ...]) -> tuple[int, ...]:
-    found = set(range(len(column.domain) + 1))
+    found = set(range(1 if column.required else 0, len(column.domain) + 1))
     for leaf in leaves:
         allowed = None if leaf is None else _allowed(column, leaf)
         if allowed is not None:

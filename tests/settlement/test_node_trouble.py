@@ -1,0 +1,165 @@
+"""A node that is down, slow, untrusted, behind, or whose snapshot is damaged: nothing is lost or charged twice."""
+
+import dataclasses
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.test import override_settings
+from django.utils import timezone
+
+from catalog import snapshots
+from exchange.audit.models import Record
+from exchange.portal import fsck
+from exchange.sandbox.client import Node
+from licensing.models import LicenceMeter, PopulationMeter
+from settlement import ledger, recovery
+from settlement.models import MeteredQuery, Transfer, Usage
+from tests import nodes, servers
+from tests.market import BY_CARRIER, BY_STATION, Market, endpoint_of, fill, make_node, obey, open_market
+
+
+@pytest.fixture
+def home(tmp_path: Path, var: Path) -> Path:
+    """A node's home of this test's own; the node is not running."""
+    folder = tmp_path / "node"
+    folder.mkdir()
+    home, order_key = make_node(folder, listen=f"127.0.0.1:{servers.free_port()}")
+    obey(var, order_key)
+    fill(home, folder)
+    return home
+
+
+@pytest.fixture
+def market(server: str, home: Path) -> Market:
+    with nodes.running(home):
+        return open_market(server, endpoint_of(home))
+
+
+def uncertain() -> MeteredQuery:
+    return MeteredQuery.objects.get(state="reserved")
+
+
+def let_the_worker_try() -> None:
+    MeteredQuery.objects.filter(state="reserved").update(send_again_at=timezone.now())
+    recovery.run_due()
+
+
+def wrong() -> list[str]:
+    return [finding.text for finding in fsck.check() if not finding.ok]
+
+
+def test_a_node_that_is_down_leaves_the_hold_and_the_worker_finishes_when_it_is_up(market: Market, home: Path) -> None:
+    answer = market.buyer.ask(BY_CARRIER, key="k")
+    assert (answer.status_code, answer.json()["code"]) == (503, "node_unreachable")
+    assert answer.json()["query"] == str(uncertain().pk)
+    held = Transfer.objects.get(kind="hold").amount
+    assert ledger.credit_left(market.people.buyer.pk) == 10_000_000 - held
+    let_the_worker_try()
+    assert uncertain().state == "reserved"
+    with nodes.running(home):
+        let_the_worker_try()
+        assert Usage.objects.get().amount == held
+        assert market.buyer.ask(BY_CARRIER, key="k").status_code == 200
+        assert LicenceMeter.objects.get(licence=market.licence).calls == 1
+        assert wrong() == []
+
+
+@contextmanager
+def asleep(home: Path) -> Iterator[None]:
+    """The node's processes stopped, as on a machine that swaps."""
+    launcher = endpoint_of(home)["pid"]
+    pids = [launcher, *map(int, Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split())]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_a_slow_node_decides_nothing_and_the_same_order_is_sent_again(
+    market: Market, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    domain = market.domain
+    impatient = Node(domain.node_url, domain.node_name, snapshots.from_jwk(domain.node_jwk), seconds=1)
+    at = (domain.node_url, domain.node_name, domain.node_jwk["x"])
+    with nodes.running(home):
+        with asleep(home), monkeypatch.context() as patched:
+            patched.setitem(snapshots._nodes, at, impatient)
+            answer = market.buyer.ask(BY_STATION, key="k")
+        assert (answer.status_code, answer.json()["code"]) == (503, "node_unreachable")
+        order = uncertain().order
+        again = market.buyer.ask(BY_STATION, key="k")
+        assert again.status_code == 200, again.text
+        assert MeteredQuery.objects.get().order == order
+        assert Usage.objects.count() == 1
+        assert wrong() == []
+
+
+def test_an_answer_signed_by_another_key_is_not_believed(market: Market, home: Path) -> None:
+    right = market.domain.node_jwk
+    market.domain.node_jwk = right | {"x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
+    market.domain.save()
+    with nodes.running(home):
+        answer = market.buyer.ask(BY_CARRIER, key="k")
+        assert (answer.status_code, answer.json()["code"]) == (502, "node_untrusted")
+        record = Record.objects.get(kind="query.uncertain")
+        assert json.loads(record.content.body)["code"] == "node_untrusted"
+        assert not Usage.objects.exists()
+        market.domain.node_jwk = right
+        market.domain.save()
+        again = market.buyer.ask(BY_CARRIER, key="k")
+        assert again.status_code == 200, again.text
+        assert PopulationMeter.objects.get().queries == 1
+        assert wrong() == []
+
+
+def test_a_damaged_snapshot_costs_nothing_but_the_populations_query(market: Market, home: Path) -> None:
+    snapshot = home / "snapshots" / "flights" / f"{market.flights.snapshot.code}.parquet"
+    data = bytearray(snapshot.read_bytes())
+    data[len(data) // 2] ^= 1
+    snapshot.write_bytes(data)
+    with nodes.running(home):
+        answer = market.buyer.ask(BY_CARRIER)
+        assert (answer.status_code, answer.json()["code"]) == (502, "snapshot_unreadable")
+        assert ledger.credit_left(market.people.buyer.pk) == 10_000_000
+        assert LicenceMeter.objects.get(licence=market.licence).calls == 0
+        assert PopulationMeter.objects.get().queries == 1
+        other = market.buyer.ask(BY_STATION)
+        assert other.status_code == 200, other.text
+        assert wrong() == []
+
+
+def test_an_order_that_expired_unseen_is_voided_and_never_runs(market: Market, home: Path) -> None:
+    with override_settings(SLUICE=dataclasses.replace(settings.SLUICE, order_seconds=1)):
+        assert market.buyer.ask(BY_CARRIER, key="k").status_code == 503
+    time.sleep(1.1)
+    with nodes.running(home):
+        let_the_worker_try()
+        answer = market.buyer.ask(BY_CARRIER, key="k")
+        assert (answer.status_code, answer.json()["code"]) == (403, "node_refused")
+        assert not Usage.objects.exists()
+        assert ledger.credit_left(market.people.buyer.pk) == 10_000_000
+        assert wrong() == []
+
+
+def test_a_node_refuses_what_the_exchange_should_not_have_allowed(market: Market, home: Path) -> None:
+    snapshot = market.flights.snapshot
+    snapshot.policy = snapshot.policy | {"threshold": 0, "digest": "an old policy"}
+    snapshot.save()
+    market.guarded.threshold = 3
+    market.guarded.save()
+    with nodes.running(home):
+        answer = market.buyer.ask(BY_CARRIER)
+        assert (answer.status_code, answer.json()["code"]) == (403, "policy_refused")
+        assert MeteredQuery.objects.get().state == "voided"
+        assert ledger.credit_left(market.people.buyer.pk) == 10_000_000
+        assert wrong() == []
