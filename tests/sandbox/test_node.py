@@ -10,12 +10,19 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from pyarrow import flight
 
 from exchange.crypto.keys import SigningKey, b64url, from_jwk, raw, signing_key
@@ -247,7 +254,7 @@ REFUSED = [
 @pytest.mark.parametrize(("changes", "code"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
 def test_it_refuses(node: Running, changes: dict[str, Any], code: str) -> None:
     spent = node.described()["policy"]["spent"]
-    order = node.order(**changes)
+    order = replace(node.order(), **changes)
     refusal = node.send(order)
     assert (refusal.release.outcome, refusal.release.code, refusal.result) == (Outcome.NOT_EXECUTED, code, b"")
     assert node.described()["policy"]["spent"] == spent
@@ -354,6 +361,41 @@ def test_the_client_notices_an_answer_that_was_swapped_on_the_way(node: Running,
         with pytest.raises(Problem, match="node_untrusted"):
             client.execute(replace(node.open_order(), id=first.release.order), KEY)
         client.close()
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A self-signed certificate for 127.0.0.1, and its key."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "node")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    shown, hidden = folder / "node.crt", folder / "node.key"
+    shown.write_bytes(made.public_bytes(Encoding.PEM))
+    hidden.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return shown, hidden
+
+
+def test_over_tls_the_client_wants_the_certificate_it_was_given(tmp_path: Path) -> None:
+    shown, hidden = certificate(tmp_path)
+    home, snapshots = make(tmp_path, tls_certificate=str(shown), tls_key=str(hidden))
+    with nodes.running(home) as process:
+        assert nodes.endpoint(home)["url"].startswith("grpc+tls://")
+        node = Running(home, process, nodes.client(home, tls_root=shown.read_bytes()), snapshots)
+        assert node.send(node.open_order()).release.outcome is Outcome.RELEASED
+        for stranger in (nodes.client(home, seconds=5), plain(home)):
+            with pytest.raises(Problem, match="node_unreachable"):
+                stranger.execute(node.open_order(), KEY)
+
+
+def plain(home: Home) -> Node:
+    said = nodes.endpoint(home)
+    url = said["url"].replace("grpc+tls", "grpc+tcp")
+    return Node(url, "node", from_jwk(said["public_jwk"]), seconds=5)
 
 
 # Processes that die, hang or lie

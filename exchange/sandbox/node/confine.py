@@ -18,6 +18,7 @@ from exchange.sandbox.node import landlock, linux, seccomp, syscalls
 
 UNCONFINED = "SLUICE_NODE_RUN_UNCONFINED_DANGEROUSLY"
 MEGABYTE = 1 << 20
+RESERVED_MB = 2048  # address space that threads' allocators may reserve
 
 SYSTEM = """
     /lib /lib64 /usr/lib /usr/lib64 /usr/local/lib /usr/share/zoneinfo /usr/share/locale /etc/ld.so.cache
@@ -114,13 +115,15 @@ def confine(confinement: Confinement) -> None:
 
 
 def limit_memory(statm: BinaryIO, megabytes: int) -> None:
-    """From here on, `megabytes` of address space more than now and no further.
+    """From here on, `megabytes` of memory more than now and no further.
 
-    `statm` is /proc/self/statm, opened before confinement.
+    `statm` is /proc/self/statm, opened before confinement. Address space has more room than memory: every
+    thread's allocator reserves some that it never touches, and Arrow crashes where it cannot start a thread.
     """
     statm.seek(0)
-    size = int(statm.read().split()[0]) * resource.getpagesize() + megabytes * MEGABYTE
-    _lower(resource.RLIMIT_AS, size)
+    size, _, _, _, _, data, _ = (int(pages) * resource.getpagesize() for pages in statm.read().split())
+    _lower(resource.RLIMIT_DATA, data + megabytes * MEGABYTE)
+    _lower(resource.RLIMIT_AS, size + (megabytes + RESERVED_MB) * MEGABYTE)
 
 
 def limit_files(size: int) -> None:

@@ -77,7 +77,8 @@ def environment() -> dict[str, str]:
     code = str(Path(__file__).resolve().parents[3])
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "TZ", UNCONFINED) if name in os.environ}
     paths = [code, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return kept | {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYTHONDONTWRITEBYTECODE": "1"}
+    few = {"MALLOC_ARENA_MAX": "2", "ARROW_IO_THREADS": "2"}  # threads reserve memory that is limited
+    return kept | few | {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def _give(folder: Path, user: int, group: int | None = None) -> None:

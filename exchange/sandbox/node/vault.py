@@ -17,8 +17,8 @@ from exchange.sandbox.node.home import Home
 if TYPE_CHECKING:
     from exchange.sandbox.engine import Engine
 
-BESIDES = 512  # megabytes of address space for the interpreter's and the engine's own use, stacks and arenas
-PER_THREAD = 80  # a stack and a malloc arena
+BESIDES = 384  # megabytes for the interpreter's and the libraries' own use
+PER_THREAD = 16  # a stack, and the small change of an allocator
 
 
 def main(home: Home, pipe: int, parent: int, memory_mb: int, threads: int) -> int:
