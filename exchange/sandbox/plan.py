@@ -24,7 +24,7 @@ from exchange.sandbox.query import (
 )
 from exchange.sandbox.query.grid import Grid, cells, grid
 from exchange.sandbox.query.regions import joined
-from exchange.sandbox.schema import Column, Manifest, Role, Schema
+from exchange.sandbox.schema import Column, Manifest, Role, Schema, codes
 from exchange.sandbox.terms import Terms
 
 BITMAP_BITS = 1 << 26  # of all groups' bitmaps together: 8 MiB
@@ -228,15 +228,15 @@ def _test(predicate: Predicate, schema: Schema) -> str:
             return f"{_stored(_column(schema, name))} {op.value} {value:d}"
         case In(name, values):
             column = _column(schema, name)
-            codes = [column.domain.index(value) + 1 for value in values]
-            return _chain("OR", _spans(column, codes), "FALSE")
+            known = codes(column)
+            return _chain("OR", _spans(column, [known[value] for value in values]), "FALSE")
         case _:
             assert_never(predicate)
 
 
-def _spans(column: Column, codes: list[int]) -> list[str]:
+def _spans(column: Column, wanted: list[int]) -> list[str]:
     """Ranges and single codes: a few comparisons are faster than a long IN list."""
-    spans = joined([(code, code) for code in codes])
+    spans = joined([(code, code) for code in wanted])
     name = _stored(column)
     alone = [str(low) for low, high in spans if low == high]
     ranges = [f"{name} BETWEEN {low} AND {high}" for low, high in spans if low < high]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 
@@ -116,6 +117,17 @@ class Manifest:
             "rows": self.rows, "entities": self.entities, "most_rows": self.most_rows,
             "taken_at": self.taken_at,
         }  # fmt: skip
+
+
+def codes(column: Column) -> Mapping[Value, int]:
+    """The code of each value of a dimension's domain, from 1 in domain order."""
+    return _codes(column.kind, column.domain)
+
+
+@lru_cache(maxsize=256)
+def _codes(kind: Kind, domain: tuple[Value, ...]) -> Mapping[Value, int]:
+    # `kind` keeps apart what Python holds equal: the domains (1, 0) and (True, False).
+    return {value: code for code, value in enumerate(domain, 1)}
 
 
 def column_from_json(value: Mapping[str, Any]) -> Column:

@@ -15,6 +15,7 @@ MAX_MEASURES = 16
 MAX_DIMENSIONS = 6
 MAX_CONDITIONS = 200
 MAX_LITERALS = 1_000
+MAX_COMPARISONS = 1_000_000  # of a condition's dimension with each value of its domain: a tenth of a second
 MAX_CELLS = {Profile.OPEN: 1_000_000, Profile.GUARDED: 50_000, Profile.PRIVATE: 50_000}
 
 
@@ -23,10 +24,6 @@ class Rules:
 
     def __init__(self, schema: Schema, profile: Profile, faults: Faults) -> None:
         self.schema, self.profile, self.faults = schema, profile, faults
-        if profile is Profile.PRIVATE:
-            faults.add("product_not_queryable", "products of the profile private are not queried here yet")
-        if profile is not Profile.OPEN and schema.entity is None:
-            faults.add("product_not_queryable", "the product shows no protected entity to count")
 
     def dimension(self, name: str) -> Column | None:
         """The column to group by, if it may be."""
@@ -38,14 +35,14 @@ class Rules:
         return column
 
     def measure(self, function: Function, name: str | None) -> Measure | None:
-        """The measure of `function` over a column, if it may be asked; COUNT(entity) is COUNT(*)."""
+        """The measure of `function` over a column, if it may be asked; COUNT of what is never null is COUNT(*)."""
         column = None if name is None else self._column(name)
         if name is not None and column is None:
             return None
         if column is not None and not self._counts(function, column):
             self._refuse_measure(function, column)
-        # No row without its entity is taken in, so both count the same rows and must get the same noise.
-        if function is Function.COUNT and column is not None and column.role is Role.ENTITY:
+        # No row without its entity, or a required value, is taken in: both count the same rows.
+        if function is Function.COUNT and column and (column.required or column.role is Role.ENTITY):
             name = None
         return Measure(function, name)
 
@@ -59,6 +56,16 @@ class Rules:
             hint = self._offered(Role.DIMENSION)
             self.faults.add("filter_not_allowed", f"{name} may not be filtered by", hint)
         return column
+
+    def whole(self, query: AggregateQuery) -> None:
+        """What is known once every part is: the grid, the names of the answer, the product itself."""
+        self.size("cells", cells(grid(query, self.schema)), MAX_CELLS[self.profile])
+        if clash := {measure.name for measure in query.measures} & set(query.dimensions):
+            self.faults.add("sql_unsupported", f"{min(clash)} would name two columns of the answer")
+        if self.profile is Profile.PRIVATE:
+            self.faults.add("product_not_queryable", "products of the profile private are not queried here yet")
+        if self.profile is not Profile.OPEN and self.schema.entity is None:
+            self.faults.add("product_not_queryable", "the product shows no protected entity to count")
 
     def size(self, what: str, number: int, most: int) -> None:
         if number > most:
@@ -109,7 +116,7 @@ def bind(question: Question, schema: Schema, profile: Profile) -> Bound:
     _check_labels(outputs, faults)
     faults.settle()
     query = AggregateQuery(ordered({m for m in measures.values() if m}), tuple(sorted({*question.group_by})), where)
-    check_grid(query, rules)
+    rules.whole(query)
     faults.settle()
     return Bound(query, outputs)
 
@@ -118,19 +125,15 @@ def ordered(measures: set[Measure]) -> tuple[Measure, ...]:
     return tuple(sorted(measures, key=lambda measure: measure.name))
 
 
-def check_grid(query: AggregateQuery, rules: Rules) -> None:
-    """Refuses a query whose public grid is too large, or whose columns would have the same name."""
-    rules.size("cells", cells(grid(query, rules.schema)), MAX_CELLS[rules.profile])
-    if clash := {measure.name for measure in query.measures} & set(query.dimensions):
-        rules.faults.add("sql_unsupported", f"{min(clash)} would name two columns of the answer")
-
-
 def _where(condition: Condition | None, rules: Rules) -> Predicate | None:
     leaves = [] if condition is None else _leaves(condition)
     rules.size("conditions", len(leaves), MAX_CONDITIONS)
     rules.size("literals", sum(len(x.values) for x in leaves if isinstance(x, Among)), MAX_LITERALS)
     columns = [rules.filter(leaf.column) for leaf in leaves]
-    if condition is None or None in columns or any(c and c.role is Role.ENTITY for c in columns):
+    work = sum(len(column.domain) for column in columns if column)
+    rules.size("comparisons", work, MAX_COMPARISONS)
+    unfit = None in columns or any(column and column.role is Role.ENTITY for column in columns)
+    if condition is None or unfit or work > MAX_COMPARISONS:
         return None
     try:
         return render(tree(condition, rules.schema), rules.schema)
@@ -150,13 +153,15 @@ def _leaves(condition: Condition) -> list[Test | Among | Missing]:
 
 
 def _output(item: Item, measure: Measure | None) -> Output:
-    source = item.column or "" if item.function is None else measure.name if measure else ""
-    return Output(item.label or source, source)
+    if item.function is None:
+        return Output(item.label or item.column or "", item.column or "")
+    asked = Measure(item.function, item.column).name
+    return Output(item.label or asked, measure.name if measure else asked)
 
 
 def _check_labels(outputs: tuple[Output, ...], faults: Faults) -> None:
-    labels = [output.label for output in outputs if output.label]
+    labels = [output.label for output in outputs]
     for label in {label for label in labels if labels.count(label) > 1}:
         faults.add("sql_unsupported", f"two columns are called {label[:63]!r}", "give each its own alias")
-    if any(len(label) > 63 for label in labels):
-        faults.add("sql_unsupported", "an alias is longer than 63 characters")
+    if any(len(label) > 63 or not label.isprintable() for label in labels):
+        faults.add("sql_unsupported", "an alias is longer than 63 characters, or has some that cannot be seen")

@@ -3,7 +3,7 @@
 from math import prod
 
 from exchange.sandbox.query.model import AggregateQuery, And, In, IsNull, Or, Predicate
-from exchange.sandbox.schema import Column, Schema
+from exchange.sandbox.schema import Column, Schema, codes
 
 Grid = tuple[tuple[int, ...], ...]
 """For each grouped dimension, in the query's order, the codes it may have; 0 is null."""
@@ -20,7 +20,7 @@ def grid(query: AggregateQuery, schema: Schema) -> Grid:
 
 def cells(grid: Grid) -> int:
     """The number of cells; 1 where nothing is grouped."""
-    return prod(len(codes) for codes in grid)
+    return prod(len(positions) for positions in grid)
 
 
 def _codes(column: Column, leaves: tuple[Predicate | None, ...]) -> tuple[int, ...]:
@@ -38,7 +38,8 @@ def _allowed(column: Column, leaf: Predicate) -> set[int] | None:
         case IsNull(column.name, negated):
             return set(range(1, len(column.domain) + 1)) if negated else {0}
         case In(column.name, values):
-            return {column.domain.index(value) + 1 for value in values}
+            known = codes(column)
+            return {known[value] for value in values}
         case Or(parts) if parts:
             sets = [_allowed(column, part) for part in parts]
             return None if None in sets else set().union(*(found for found in sets if found is not None))

@@ -11,8 +11,8 @@ from typing import Any, assert_never
 from exchange.errors import Problem
 from exchange.sandbox.query.model import And, Compare, In, IsNull, Op, Or, Predicate
 from exchange.sandbox.query.question import Among, Condition, Every, Literal, Missing, Not, Some, Test
-from exchange.sandbox.query.regions import TRUE, Node, Region, Span, Tree, joined, others, simplify
-from exchange.sandbox.schema import Column, Kind, Role, Schema, Value, fits
+from exchange.sandbox.query.regions import TRUE, Line, Node, Region, Span, Tree, joined, others, simplify
+from exchange.sandbox.schema import Column, Kind, Role, Schema, codes, fits
 
 _TESTS: dict[Op, Callable[[Any, Any], bool]] = {
     Op.EQ: lambda a, b: a == b,
@@ -34,15 +34,15 @@ def normalize(predicate: Predicate | None, schema: Schema) -> Predicate | None:
 
 def render(node: Node, schema: Schema) -> Predicate | None:
     """The predicate of a tree of regions, sorted, so that equal trees are equal values."""
-    simple = simplify(node, ends(schema))
+    simple = simplify(node, lines(schema))
     return None if simple == TRUE else _predicate(simple, schema)
 
 
-def ends(schema: Schema) -> dict[str, Span]:
-    """Each filterable column's least and greatest integer."""
-    dimensions = {c.name: (1, len(c.domain)) for c in schema.columns if c.role is Role.DIMENSION}
-    measures = {c.name: (c.low, c.high) for c in schema.columns if c.role is Role.MEASURE}
-    return dimensions | measures
+def lines(schema: Schema) -> dict[str, Line]:
+    """Where the values of each filterable column lie."""
+    columns = schema.columns
+    dimensions = {c.name: Line(1, len(c.domain), not c.required) for c in columns if c.role is Role.DIMENSION}
+    return dimensions | {c.name: Line(c.low, c.high) for c in columns if c.role is Role.MEASURE}
 
 
 def tree(condition: Condition, schema: Schema, negated: bool = False) -> Node:
@@ -55,12 +55,12 @@ def tree(condition: Condition, schema: Schema, negated: bool = False) -> Node:
         case Some(parts):
             return Tree(negated, tuple(tree(part, schema, negated) for part in parts))
         case Missing(name):
-            return Region(name, joined([ends(schema)[name]]) if negated else (), not negated)
+            line = lines(schema)[name]
+            return Region(name, joined([(line.low, line.high)]) if negated else (), not negated)
         case Test(name, op, value):
             return _side(name, _spans(_column(schema, name), op, value), schema, negated)
         case Among(name, values):
-            spans = joined([span for value in values for span in _spans(_column(schema, name), Op.EQ, value)])
-            return _side(name, spans, schema, negated)
+            return _side(name, _listed(_column(schema, name), values), schema, negated)
         case _:
             assert_never(condition)
 
@@ -75,10 +75,11 @@ def region_of(predicate: Predicate, schema: Schema) -> Node:
         case IsNull(name, negated):
             return tree(Missing(_column(schema, name).name), schema, negated)
         case In(name, values):
-            codes = _codes(_column(schema, name))
-            if not all(value in codes for value in map(_typed, values)):
+            column = _column(schema, name)
+            known = codes(column) if column.role is Role.DIMENSION else {}
+            if not all(fits(column.kind, value) and value in known for value in values):
                 raise Problem("value_invalid", f"{name}: a value is not in its domain")
-            return Region(name, joined([(codes[_typed(value)],) * 2 for value in values]))
+            return Region(name, joined([(known[value], known[value]) for value in values]))
         case Compare(name, op, value):
             column = _column(schema, name)
             if column.role is not Role.MEASURE:
@@ -90,7 +91,8 @@ def region_of(predicate: Predicate, schema: Schema) -> Node:
 
 def _side(name: str, spans: tuple[Span, ...], schema: Schema, negated: bool) -> Region:
     # Kleene: a comparison with null is unknown, and so is its negation; neither lets the row pass.
-    return Region(name, others(spans, *ends(schema)[name]) if negated else spans)
+    line = lines(schema)[name]
+    return Region(name, others(spans, line.low, line.high) if negated else spans)
 
 
 def _column(schema: Schema, name: str) -> Column:
@@ -106,9 +108,19 @@ def _spans(column: Column, op: Op, value: Literal) -> tuple[Span, ...]:
         if not isinstance(value, Decimal):
             raise _misfit(column)
         return _between(column, op, Fraction(value) * 10**column.scale)
+    if op is Op.EQ:
+        return _listed(column, (value,))
     known = _constant(column, value)
-    codes = [code for code, item in enumerate(column.domain, 1) if _TESTS[op](item, known)]
-    return joined([(code, code) for code in codes])
+    return joined([(code, code) for item, code in codes(column).items() if _TESTS[op](item, known)])
+
+
+def _listed(column: Column, values: tuple[Literal, ...]) -> tuple[Span, ...]:
+    """The values of `column` that are one of `values`."""
+    if column.role is Role.MEASURE:
+        return joined([span for value in values for span in _spans(column, Op.EQ, value)])
+    known = codes(column)
+    found = [known.get(_constant(column, value)) for value in values]
+    return joined([(code, code) for code in found if code is not None])
 
 
 def _between(column: Column, op: Op, value: Fraction) -> tuple[Span, ...]:
@@ -128,8 +140,8 @@ def _between(column: Column, op: Op, value: Fraction) -> tuple[Span, ...]:
             return joined([(max(low, ceil(value)), high)])
 
 
-def _constant(column: Column, value: Literal) -> object:
-    """`value` as it compares with the domain of `column`."""
+def _constant(column: Column, value: Literal) -> Any:
+    """`value` as it compares with the domain of `column`; a number is equal to its integer, also as a key."""
     match column.kind, value:
         case Kind.STRING, str():
             return value
@@ -153,14 +165,6 @@ def _misfit(column: Column) -> Problem:
     }
     hint = hints.get(column.kind, "write a plain number")
     return Problem("value_invalid", f"{column.name}: the value is no {column.kind.value}", hint)
-
-
-def _typed(value: Value) -> tuple[type, Value]:
-    return type(value), value  # True == 1 in Python, not in a domain
-
-
-def _codes(column: Column) -> dict[tuple[type, Value], int]:
-    return {_typed(value): code for code, value in enumerate(column.domain, 1)}
 
 
 def _predicate(node: Node, schema: Schema) -> Predicate:

@@ -6,9 +6,18 @@ negation normal form: only "true" counts, since unknown and false both drop a ro
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 Span = tuple[int, int]
 """Both ends inclusive."""
+
+
+class Line(NamedTuple):
+    """Where a column's values lie, and whether it can be null."""
+
+    low: int
+    high: int
+    nullable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +63,19 @@ def others(spans: tuple[Span, ...], low: int, high: int) -> tuple[Span, ...]:
     return joined([(edges[i] + 1, edges[i + 1] - 1) for i in range(0, len(edges), 2)])
 
 
-def simplify(node: Node, ends: dict[str, Span]) -> Node:
+def simplify(node: Node, lines: dict[str, Line]) -> Node:
     """`node` flattened, with the regions of one column merged and constants folded.
 
-    `ends` gives each column's least and greatest value. The result means the same for every row, and
-    simplifying it again changes nothing.
+    The result means the same for every row, and simplifying it again changes nothing.
     """
     if isinstance(node, Region):
-        return _constant(node, ends[node.column])
+        return _constant(node, lines[node.column])
     parts: dict[object, Node] = {}
-    for part in (simplify(part, ends) for part in node.parts):
+    for part in (simplify(part, lines) for part in node.parts):
         same = isinstance(part, Tree) and part.every == node.every
         for piece in part.parts if same and isinstance(part, Tree) else (part,):
             _place(parts, piece, node.every)
-    found = [_constant(part, ends[part.column]) if isinstance(part, Region) else part for part in parts.values()]
+    found = [_constant(part, lines[part.column]) if isinstance(part, Region) else part for part in parts.values()]
     if Tree(not node.every) in found:
         return Tree(not node.every)
     kept = tuple(part for part in found if part != Tree(node.every))
@@ -85,7 +93,10 @@ def _place(parts: dict[object, Node], piece: Node, every: bool) -> None:
     parts[piece.column if isinstance(piece, Region) else piece] = piece
 
 
-def _constant(region: Region, ends: Span) -> Node:
-    if region.null and region.spans == joined([ends]):
-        return TRUE
-    return FALSE if not (region.null or region.spans) else region
+def _constant(region: Region, line: Line) -> Node:
+    """`region`, or a constant where it holds for no row or for every one."""
+    region = Region(region.column, region.spans, region.null and line.nullable)
+    if not (region.null or region.spans):
+        return FALSE
+    whole = region.spans == joined([(line.low, line.high)])
+    return TRUE if whole and (region.null or not line.nullable) else region

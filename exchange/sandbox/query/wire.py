@@ -3,7 +3,7 @@
 from typing import Any
 
 from exchange.errors import Problem
-from exchange.sandbox.query.bind import MAX_DIMENSIONS, MAX_MEASURES, Rules, check_grid, ordered
+from exchange.sandbox.query.bind import MAX_COMPARISONS, MAX_DIMENSIONS, MAX_MEASURES, Rules, ordered
 from exchange.sandbox.query.faults import Faults
 from exchange.sandbox.query.model import (
     AggregateQuery,
@@ -48,8 +48,8 @@ def from_json(value: object, schema: Schema, terms: Terms) -> AggregateQuery:
         rules.dimension(name)
     measures = {rules.measure(measure.function, measure.column) for measure in query.measures}
     leaves = [] if query.where is None else _leaves(query.where)
-    for leaf in leaves:
-        rules.filter(leaf.column)
+    columns = [rules.filter(leaf.column) for leaf in leaves]
+    rules.size("comparisons", sum(len(column.domain) for column in columns if column), 2 * MAX_COMPARISONS)
     rules.size("dimensions", len(query.dimensions), MAX_DIMENSIONS)
     rules.size("measures", len(query.measures), MAX_MEASURES)
     rules.size("conditions", len(leaves), MAX_LEAVES)
@@ -61,7 +61,7 @@ def from_json(value: object, schema: Schema, terms: Terms) -> AggregateQuery:
     )
     if query != normal:
         raise Problem("field_invalid", "the query is not in normal form")
-    check_grid(query, rules)
+    rules.whole(query)
     faults.settle()
     return query
 
