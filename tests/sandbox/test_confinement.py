@@ -146,6 +146,16 @@ def test_a_vault_has_its_pipe_open_and_nothing_else(node: tuple[nodes.Home, subp
         assert [t for t in targets if not t.startswith(allowed)] == []
 
 
+def test_a_vault_has_hard_limits(node: tuple[nodes.Home, subprocess.Popen[bytes]]) -> None:
+    nodes.wait_for_vaults(node[1])
+    for pid in nodes.children(node[1], "vault"):
+        lines = Path(f"/proc/{pid}/limits").read_text().splitlines()[1:]
+        hard = {line[:26].strip(): line[47:68].strip() for line in lines}
+        assert (hard["Max core file size"], hard["Max file size"]) == ("0", "0")
+        assert int(hard["Max data size"]) < 2 << 30
+        assert int(hard["Max address space"]) < 6 << 30
+
+
 def test_the_environment_holds_no_secret_of_the_launcher(tmp_path: Path) -> None:
     home = nodes.make_node(tmp_path / "home", populations={}, resources={}, exchange_key=KEY)
     with nodes.running(home, {"SLUICE_SECRET_KEY": "hush", "AWS_SECRET_ACCESS_KEY": "hush"}) as process:
