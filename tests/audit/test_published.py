@@ -40,22 +40,12 @@ def test_keys_are_published(server: str) -> None:
     assert all("d" not in key for key in published["keys"])
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "tile/0/001",
-        "tile/0/000%0a",
-        "tile/0/000%00",
-        "tile/0/../../../keys/log.pem",
-        "tile/0/%2e%2e/checkpoint",
-        ".lock",
-        "tile/",
-        "tile/0/x000",
-    ],
-)
-def test_nothing_else_of_the_folder_is_served(server: str, path: str) -> None:
+def test_nothing_else_of_the_folder_is_served(server: str) -> None:
     grow(3)
-    assert fetch(f"{server}/log/{path}")[0] == 404
+    strange = ["tile/0/001", "tile/0/x000", "tile/0/000%0a", "tile/0/000%00", "tile/", ".lock"]
+    outside = ["tile/0/../../../keys/log.pem", "tile/0/%2e%2e/checkpoint"]
+    for path in strange + outside:
+        assert fetch(f"{server}/log/{path}")[0] == 404, path
 
 
 def test_the_log_takes_nothing_over_http(server: str) -> None:
