@@ -329,7 +329,7 @@ class _Reader:
         self.faults.add("sql_unsupported", detail + ("" if node is None else _position(node)), hint)
 
 
-_SYNTAX = (exp.Cast, exp.Case, exp.And, exp.Or, exp.Array, exp.Count, exp.Sum, exp.Avg)
+_SYNTAX = (exp.Cast, exp.Case, exp.Exists, exp.And, exp.Or, exp.Array, exp.Count, exp.Sum, exp.Avg)
 _CLAUSES = {
     "with_": "WITH", "joins": "JOIN", "order": "ORDER BY", "big_int": "a typed COUNT", "db": "a schema",
     "catalog": "a catalog", "alias": "an alias here", "table": "a qualified column", "query": "a subquery",

@@ -32,6 +32,8 @@ class Rules:
             return None
         if column.role is not Role.DIMENSION:
             self.faults.add("column_not_dimension", f"{name} is not a dimension", self._offered(Role.DIMENSION))
+        elif self.profile is not Profile.OPEN and not column.domain:
+            self.faults.add("column_not_dimension", f"{name} has no declared domain")
         return column
 
     def measure(self, function: Function, name: str | None) -> Measure | None:
