@@ -29,6 +29,7 @@ from exchange.sandbox.node.pool import NoVault, Overran, Pool, Vault, VaultDied
 from exchange.sandbox.orders import Order, OrderKind, Outcome, Release, read_order, sign_release
 
 VAULT_SHARE = 0.8  # of a deadline; the rest is for making, signing and keeping the answer
+PATIENCE = 60.0  # seconds for a vault to come free or start, and to load a snapshot: no query's own time
 ENTRIES = 5_000  # of the journal in one answer
 
 
@@ -162,8 +163,8 @@ class Execution:
     def _try(self, request: dict[str, object], entry: Entry, release: Release, task: Task) -> Answer:
         """One run. With a deadline it keeps its vault until then and answers then, however it went: neither
         the answer's time nor the next order's start tells anything of the data. Raises VaultDied, NoVault."""
-        with self._pool.borrow(self._settings.seconds) as vault:
-            run = self._load(vault, request, time.monotonic() + self._settings.seconds)
+        with self._pool.borrow(PATIENCE) as vault:
+            run = self._load(vault, request, time.monotonic() + PATIENCE)
             started, leaves_at = time.monotonic(), time.time() + task.deadline
             until = started + (task.deadline * VAULT_SHARE or self._settings.seconds)
             try:
