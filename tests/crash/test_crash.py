@@ -8,6 +8,7 @@ import dataclasses
 import itertools
 import os
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -31,35 +32,33 @@ from tests.market import GUARDED, Market, endpoint_of, fill, make_node, obey, op
 EXCHANGE = ("parsed", "decided", "reserved", "ordered", "released", "settled")
 GATE = ("debited", "ran", "released", "sent")
 VAULT = ("received", "ran", "answered")
-_origins = ("EWR", "JFK", "LGA")
-_number = itertools.count()
+_queries = itertools.product(("COUNT(*)", "SUM(distance)"), range(1, 5), ("EWR", "JFK", "LGA"))
 
 
 @dataclass
 class World:
-    """A market with a node and a web server that can be told where to die, once."""
+    """A market whose node and web server can be told where to die, once."""
 
     market: Market
-    home: Path  # its node listens on the same port whenever a test runs it
+    home: Path  # its node listens on the same port whenever it runs
     dying: Path
-    start: servers.Starter
+    node: ExitStack
 
     def arm(self, step: str) -> None:
-        """The next process that reaches `step` dies there."""
-        (self.dying / "died").unlink(missing_ok=True)
+        """The next process that reaches `step` dies there; of a node's, the next that starts after this."""
         (self.dying / "die_at").write_text(step)
+        (self.dying / "died").write_text("")
 
     def died(self) -> bool:
-        mark = self.dying / "died"
-        return mark.exists() and mark.stat().st_size > 0
+        return (self.dying / "died").stat().st_size > 0
 
-    def serve(self) -> servers.Served:
-        served = self.start(PYTHONPATH=str(self.dying), SLUICE_WEB_WORKERS="1")
-        self.market.buyer.url = served.url
-        return served
+    def run_node(self) -> int:
+        """Start the node afresh; its launcher's process id."""
+        self.node.close()
+        return self.node.enter_context(nodes.running(self.home)).pid
 
     def ask(self, sql: str, key: str) -> requests.Response | None:
-        """None where the connection broke."""
+        """None where the connection broke, or nobody listens."""
         try:
             return self.market.buyer.ask(sql, key=key)
         except requests.RequestException:
@@ -73,10 +72,13 @@ def world(template: databases.Databases, tmp_path_factory: pytest.TempPathFactor
     (folder / "var").mkdir()
     dying = folder / "dying"
     shutil.copytree(Path(__file__).parent / "dying", dying)
+    for name in ("die_at", "died"):
+        (dying / name).write_text("")
     home, order_key = make_node(folder, listen=f"127.0.0.1:{servers.free_port()}")
     fill(home, folder)
     name = template.copy(90_000)
     environment = {"SLUICE_VAR": str(folder / "var"), "DATABASE_URL": template.url(name), "PYTHONPATH": str(dying)}
+    environment["SLUICE_WEB_WORKERS"] = "1"  # granian starts another when it is killed
     environment["SLUICE_SECRET_KEY"] = settings.SECRET_KEY
     before = {variable: os.environ.get(variable) for variable in environment}
     os.environ |= environment
@@ -85,10 +87,11 @@ def world(template: databases.Databases, tmp_path_factory: pytest.TempPathFactor
         stack.enter_context(override_settings(SLUICE=mine, VAR=folder / "var"))
         stack.enter_context(databases.switched_to(name))
         start = stack.enter_context(servers.Starter())
+        node = stack.enter_context(ExitStack())
+        node.enter_context(nodes.running(home))
         obey(folder / "var", order_key)
-        with nodes.running(home):
-            market = open_market("", endpoint_of(home))
-        yield World(market, home, dying, start)
+        market = open_market(start().url, endpoint_of(home))
+        yield World(market, home, dying, node)
     for variable, value in before.items():
         if value is None:
             del os.environ[variable]
@@ -98,16 +101,13 @@ def world(template: databases.Databases, tmp_path_factory: pytest.TempPathFactor
 
 
 def a_new_query() -> str:
-    number = next(_number)
-    month, origin = number % 12 + 1, _origins[number // 12 % 3]
-    return (
-        f"SELECT carrier, COUNT(*) AS n FROM {GUARDED} WHERE month = {month} AND origin = '{origin}' GROUP BY carrier"
-    )
+    measure, month, origin = next(_queries)
+    where = f"month = {month} AND origin = '{origin}'"
+    return f"SELECT carrier, {measure} AS n FROM {GUARDED} WHERE {where} GROUP BY carrier"
 
 
 def by_retry(world: World, sql: str, key: str) -> None:
-    answer = world.ask(sql, key)
-    assert answer is not None
+    answer = settled_answer(world, sql, key)
     assert answer.status_code == 200, answer.text
 
 
@@ -139,16 +139,12 @@ def test_an_exchange_killed_after_a_step_charges_once_or_not_at_all(
     world: World, step: str, recover: Callable[[World, str, str], None]
 ) -> None:
     sql, key, before = a_new_query(), str(uuid4()), spent()
-    with nodes.running(world.home):
-        world.arm(f"sluice.exchange.{step}")
-        world.serve()
-        answer = world.ask(sql, key)
-        assert world.died()
-        assert answer is None or answer.status_code >= 500
-        world.serve()
-        recover(world, sql, key)
-        reserved = step not in ("parsed", "decided")
-        check(key, charged=int(reserved or recover is by_retry), spent_before=before)
+    world.arm(f"sluice.exchange.{step}")
+    assert world.ask(sql, key) is None
+    assert world.died()
+    recover(world, sql, key)
+    reserved = step not in ("parsed", "decided")
+    check(key, charged=int(reserved or recover is by_retry), spent_before=before)
 
 
 @pytest.mark.parametrize(
@@ -157,32 +153,29 @@ def test_an_exchange_killed_after_a_step_charges_once_or_not_at_all(
 def test_a_node_whose_process_is_killed_after_a_step_answers_once(world: World, process: str, step: str) -> None:
     sql, key, before = a_new_query(), str(uuid4()), spent()
     world.arm(f"sluice.{process}.{step}")
-    with nodes.running(world.home):
-        world.serve()
-        answer = settled_answer(world, sql, key)
-        assert world.died()
-        assert answer.status_code == 200, answer.text
-        check(key, charged=1, spent_before=before)
+    world.run_node()
+    by_retry(world, sql, key)
+    assert world.died()
+    check(key, charged=1, spent_before=before)
 
 
 def test_a_killed_launcher_takes_its_processes_along_and_the_next_one_goes_on(world: World) -> None:
     sql, key, before = a_new_query(), str(uuid4()), spent()
-    world.serve()
-    with nodes.running(world.home) as launcher:
-        pids = children(launcher.pid)
-        launcher.kill()
-        launcher.wait()
-        until = time.monotonic() + 10
-        while any(alive(pid) for pid in pids):
-            assert time.monotonic() < until, "a process outlived its launcher"
-            time.sleep(0.02)
+    world.arm("")
+    launcher = world.run_node()
+    pids = children(launcher)
+    os.kill(launcher, signal.SIGKILL)
+    until = time.monotonic() + 10
+    while any(alive(pid) for pid in pids):
+        assert time.monotonic() < until, "a process outlived its launcher"
+        time.sleep(0.02)
     unreachable = world.ask(sql, key)
     assert unreachable is not None
     assert (unreachable.status_code, unreachable.json()["code"]) == (503, "node_unreachable")
     assert MeteredQuery.objects.get(idempotency_key=key).state == "reserved"
-    with nodes.running(world.home):
-        by_retry(world, sql, key)
-        check(key, charged=1, spent_before=before)
+    world.run_node()
+    by_retry(world, sql, key)
+    check(key, charged=1, spent_before=before)
 
 
 def children(pid: int) -> list[int]:

@@ -1,7 +1,8 @@
 """Put on PYTHONPATH, this kills the process that reaches the step named in `die_at`, once.
 
-The steps are `sys.audit` events of the code under test. The mark is opened before a process confines itself,
-so that one that may write nothing can still leave it, and its successor lives.
+The steps are `sys.audit` events of the code under test. The mark is opened, and the step read, before a process
+confines itself, so that one that may read and write nothing can still die and its successor lives. A process
+that is not confined reads the step anew each time: it can be told while it runs.
 """
 
 import contextlib
@@ -11,15 +12,24 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
+
+
+def step() -> str:
+    return (HERE / "die_at").read_text().strip()
+
+
+def die(event: str, arguments: object) -> None:
+    if not event.startswith("sluice.") or os.fstat(MARK).st_size:
+        return
+    wanted = STEP
+    with contextlib.suppress(OSError):
+        wanted = step()
+    if event == wanted:
+        os.write(MARK, event.encode())
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 with contextlib.suppress(FileNotFoundError):
-    STEP = (HERE / "die_at").read_text().strip()
-    MARK = os.open(HERE / "died", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-    os.set_inheritable(MARK, False)
-    if STEP and not os.fstat(MARK).st_size:
-
-        def die(event: str, arguments: object) -> None:
-            if event == STEP and not os.fstat(MARK).st_size:
-                os.write(MARK, event.encode())
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(die)
+    STEP = step()
+    MARK = os.open(HERE / "died", os.O_RDWR | os.O_APPEND)
+    sys.addaudithook(die)
