@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from exchange.audit import append_only
 from exchange.portal import supervisor
 from exchange.portal.supervisor import Program
 
@@ -23,6 +24,8 @@ class Command(BaseCommand):
         programs = [p for p in _programs() if p.name.partition(":")[0] in wanted]
         if not programs:
             raise CommandError(f"no node has its home in {settings.VAR / 'node'}")
+        if unguarded := append_only.missing():
+            raise CommandError(f"not append-only: {', '.join(unguarded)}; run manage.py migrate")
         settings.STATIC_ROOT.mkdir(exist_ok=True)
         if "web" in wanted:
             host, port = settings.SLUICE.listen
