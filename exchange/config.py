@@ -78,9 +78,7 @@ def secret_key(var: Path, debug: bool) -> str:
     given = text("SLUICE_SECRET_KEY", "")
     if given:
         if len(given) < 32 and not debug:
-            raise Misconfigured(
-                "SLUICE_SECRET_KEY: at least 32 characters, or leave it unset and one is made"
-            )
+            raise Misconfigured("SLUICE_SECRET_KEY: at least 32 characters, or leave it unset and one is made")
         return given
     path = var / "keys" / "django.secret"
     path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -100,9 +98,7 @@ def database(var: Path) -> dict[str, Any]:
     if url.startswith("sqlite:"):
         return sqlite(Path(dj_database_url.parse(url)["NAME"]))
     if not url.startswith(("postgres:", "postgresql:")):
-        raise Misconfigured(
-            "DATABASE_URL: postgres://user:password@host:port/name, or leave it unset for SQLite"
-        )
+        raise Misconfigured("DATABASE_URL: postgres://user:password@host:port/name, or leave it unset for SQLite")
     found: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=600, conn_health_checks=True))
     options = found.setdefault("OPTIONS", {})
     # A commit is on disk before it is answered, whatever the server's default.

@@ -13,9 +13,9 @@ from django.db.models import Exists, OuterRef
 from catalog.covers import Grant, Item, Mode
 from catalog.models import Authorization, Product, Resource, Snapshot
 from exchange.errors import Problem
-from exchange.sandbox.terms import Terms
 from exchange.sandbox.query import Profile
 from exchange.sandbox.schema import Manifest, Schema, manifest_from_json
+from exchange.sandbox.terms import Terms
 from licensing.decide import LicenceTerms, Offer
 from licensing.models import Licence, PopulationMeter
 

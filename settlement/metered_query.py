@@ -13,13 +13,13 @@ from uuid import UUID
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from exchange.sandbox.client import Answer
 
 from catalog.snapshots import node_of
 from exchange.api.tokens import Caller
 from exchange.audit import keys, log, receipts
 from exchange.errors import Problem
 from exchange.ids import new_id
+from exchange.sandbox.client import Answer
 from exchange.sandbox.orders import Outcome
 from licensing import meters
 from licensing.chain import load_chain

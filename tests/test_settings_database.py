@@ -74,9 +74,7 @@ def test_two_writers_wait_for_each_other_from_the_start(db):
     def add() -> None:
         for _ in range(20):
             with transaction.atomic(durable=True), connection.cursor() as cursor:
-                cursor.execute(
-                    "SELECT n FROM tally" + (" FOR UPDATE" if connection.vendor == "postgresql" else "")
-                )
+                cursor.execute("SELECT n FROM tally" + (" FOR UPDATE" if connection.vendor == "postgresql" else ""))
                 number = cursor.fetchone()[0]
                 cursor.execute("UPDATE tally SET n = %s", [number + 1])
 

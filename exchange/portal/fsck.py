@@ -6,6 +6,7 @@ Each check yields findings; `ok` is false where something does not agree. It cha
 import dataclasses
 import json
 from collections.abc import Iterator
+from typing import Any
 
 from django.db.models import Count, F, Q, Sum
 
@@ -123,15 +124,26 @@ def check_meters() -> Iterator[Finding]:
     yield from summary("meters", wrong, LicenceMeter.objects.count())
 
 
+def journal_of(domain: Domain) -> Iterator[dict[str, Any]]:
+    """Every entry of the node's journal that is of this exchange's orders. Raises Problem."""
+    since = 0
+    while True:
+        order = order_for(domain, OrderKind.JOURNAL, since=since)
+        entries = json.loads(node_of(domain).execute(order, keys.current("order")).result)["entries"]
+        if not entries:
+            return
+        yield from (entry for entry in entries if entry["order"])
+        since = max(entry["number"] for entry in entries)
+
+
 def check_journal(domain: Domain) -> Iterator[Finding]:
     """Exchange and node agree on what was ordered and on what each population spent."""
     name = f"journal of {domain.code}"
     try:
-        answer = node_of(domain).execute(order_for(domain, OrderKind.JOURNAL), keys.current("order"))
+        entries = {entry["order"]: entry for entry in journal_of(domain)}
     except Problem as problem:
         yield Finding(False, f"{name}: {problem.code}")
         return
-    entries = {entry["order"]: entry for entry in json.loads(answer.result)["entries"]}
     mine = MeteredQuery.objects.filter(product__resource__domain=domain, stored=False).select_related("release")
     wrong, known = [], set()
     for query in mine.iterator():
