@@ -40,7 +40,7 @@ TABLE = [
     ("sector: suspended", replace(SECTOR, in_force=False), FLIGHTS, "any", "merchant", DAY, Reason.NOT_IN_FORCE),
     ("scenario: listed, named, its purpose", SCENARIO, FLIGHTS, "insurance", "merchant", DAY, None),
     ("scenario: not listed", SCENARIO, HOSPITALS, "insurance", "merchant", DAY, Reason.NOT_LISTED),
-    ("scenario: the operator is not the grantee", SCENARIO, FLIGHTS, "insurance", "operator", DAY, Reason.OTHER_GRANTEE),
+    ("scenario: the operator, not the grantee", SCENARIO, FLIGHTS, "insurance", "operator", DAY, Reason.OTHER_GRANTEE),
     ("scenario: another purpose", SCENARIO, FLIGHTS, "marketing", "merchant", DAY, Reason.OTHER_PURPOSE),
     ("scenario: over", SCENARIO, FLIGHTS, "insurance", "merchant", date(2027, 1, 1), Reason.EXPIRED),
     ("scenario: without a grantee nobody may", replace(SCENARIO, grantee=""), FLIGHTS, "insurance", "merchant", DAY,
