@@ -5,13 +5,13 @@ import time
 
 from django.conf import settings
 from django.db import transaction
-from exchange.sandbox.client import Node
 
 from catalog.models import Column, Domain, Resource, Snapshot
 from exchange.audit import keys, log
 from exchange.crypto.keys import from_jwk
 from exchange.errors import Problem
 from exchange.ids import new_id
+from exchange.sandbox.client import Node
 from exchange.sandbox.orders import Order, OrderKind, Outcome
 from exchange.sandbox.schema import manifest_from_json
 
