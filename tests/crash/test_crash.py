@@ -45,6 +45,8 @@ class World:
     dying: Path
     mark: int  # a FIFO that whoever dies writes into
     node: ExitStack
+    start: servers.Starter
+    web: servers.Served
 
     def arm(self, step: str) -> None:
         """The next process that reaches `step` dies there; of a node's, the next that starts after this."""
@@ -61,6 +63,12 @@ class World:
         launcher = self.node.enter_context(nodes.running(self.home))
         nodes.wait_for_vaults(launcher)
         return launcher.pid
+
+    def run_web(self) -> None:
+        """Start the web server afresh; nothing of the old one is left."""
+        self.web.kill()
+        self.web = self.start()
+        self.market.buyer.url = self.web.url
 
     def ask(self, sql: str, key: str) -> requests.Response | None:
         """None where the connection broke, or nobody listens."""
@@ -84,7 +92,7 @@ def world(template: databases.Databases, tmp_path_factory: pytest.TempPathFactor
     fill(home, folder)
     name = template.copy(90_000)
     environment = {"SLUICE_VAR": str(folder / "var"), "DATABASE_URL": template.url(name), "PYTHONPATH": str(dying)}
-    environment["SLUICE_WEB_WORKERS"] = "1"  # granian starts another when it is killed
+    environment["SLUICE_WEB_WORKERS"] = "1"
     environment["SLUICE_SECRET_KEY"] = settings.SECRET_KEY
     before = {variable: os.environ.get(variable) for variable in environment}
     os.environ |= environment
@@ -96,8 +104,9 @@ def world(template: databases.Databases, tmp_path_factory: pytest.TempPathFactor
         node = stack.enter_context(ExitStack())
         node.enter_context(nodes.running(home))
         obey(folder / "var", order_key)
-        market = open_market(start().url, endpoint_of(home))
-        yield World(market, home, dying, mark, node)
+        web = start()
+        market = open_market(web.url, endpoint_of(home))
+        yield World(market, home, dying, mark, node, start, web)
     for variable, value in before.items():
         if value is None:
             del os.environ[variable]
@@ -149,6 +158,7 @@ def test_an_exchange_killed_after_a_step_charges_once_or_not_at_all(
     world.arm(f"sluice.exchange.{step}")
     assert world.ask(sql, key) is None
     assert world.died()
+    world.run_web()
     recover(world, sql, key)
     reserved = step not in ("parsed", "decided")
     check(key, charged=int(reserved or recover is by_retry), spent_before=before)
