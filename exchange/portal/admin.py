@@ -112,7 +112,7 @@ def problem_text(problem: Problem, request: HttpRequest) -> str:
 def transition(to: str, label: Any, roles: tuple[str, ...]) -> Any:
     """An admin action that moves the selected rows to a state, for members of parties with one of `roles`."""
 
-    @admin.action(description=label, permissions=[])
+    @admin.action(description=label)
     def act(model_admin: Registered, request: HttpRequest, rows: QuerySet[Any]) -> None:
         if not (request.user.is_superuser or model_admin._acts_as(request, roles)):
             model_admin.message_user(request, _("Your party may not do this."), messages.ERROR)

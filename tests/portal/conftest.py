@@ -1,0 +1,1 @@
+from tests.market import market, node  # noqa: F401
