@@ -46,11 +46,8 @@ class OwnObjects(admin.ModelAdmin):
         user = request.user
         if user.is_superuser:
             return rows
-        mine = Q(pk__in=[])
-        for path in self.party_paths:
-            mine |= Q(**{f"{path}__in": parties_of(user)})
         shared = get_objects_for_user(user, f"{self.opts.app_label}.view_{self.opts.model_name}", self.model)
-        return rows.filter(mine | Q(pk__in=shared.values("pk"))).distinct()
+        return rows.filter(owned(self.party_paths, user) | Q(pk__in=shared.values("pk"))).distinct()
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_active and request.user.is_staff)
@@ -109,18 +106,26 @@ def problem_text(problem: Problem, request: HttpRequest) -> str:
     return f"{title} {problem.detail}".strip()
 
 
-def transition(to: str, label: Any, roles: tuple[str, ...]) -> Any:
-    """An admin action that moves the selected rows to a state, for members of parties with one of `roles`."""
+def transition(to: str, label: Any, paths: tuple[str, ...]) -> Any:
+    """An admin action that moves the selected rows to a state, for members of the parties that `paths` name."""
 
     @admin.action(description=label)
     def act(model_admin: Registered, request: HttpRequest, rows: QuerySet[Any]) -> None:
-        if not (request.user.is_superuser or model_admin._acts_as(request, roles)):
-            model_admin.message_user(request, _("Your party may not do this."), messages.ERROR)
-            return
-        model_admin.move(request, rows, to)
+        theirs = rows if request.user.is_superuser else rows.filter(owned(paths, request.user))
+        for row in rows.exclude(pk__in=theirs.values("pk")):
+            model_admin.message_user(request, f"{row}: {_('Your party may not do this.')}", messages.ERROR)
+        model_admin.move(request, theirs, to)
 
     act.__name__ = f"to_{to}"
     return act
+
+
+def owned(paths: Sequence[str], user: User) -> Q:
+    """The rows whose party at one of `paths` is one of the user's."""
+    mine = Q(pk__in=[])
+    for path in paths:
+        mine |= Q(**{f"{path}__in": parties_of(user)})
+    return mine
 
 
 class ReadOnly(OwnObjects):
@@ -156,8 +161,8 @@ class ResourceAdmin(Registered):
     readonly_fields = ("state", "snapshot")
     inlines = (ColumnsInline,)
     actions = (
-        transition("registered", _("Register"), (Role.HOLDER,)),
-        transition("suspended", _("Suspend"), (Role.HOLDER,)),
+        transition("registered", _("Register"), ("holder",)),
+        transition("suspended", _("Suspend"), ("holder",)),
     )
 
 
@@ -170,9 +175,9 @@ class AuthorizationAdmin(Registered):
     filter_horizontal = ("merchants", "listed", "excluded")
     readonly_fields = ("state",)
     actions = (
-        transition("in_force", _("Put in force"), (Role.AUTHORITY,)),
-        transition("suspended", _("Suspend"), (Role.AUTHORITY,)),
-        transition("ended", _("End"), (Role.AUTHORITY,)),
+        transition("in_force", _("Put in force"), ("authority",)),
+        transition("suspended", _("Suspend"), ("authority",)),
+        transition("ended", _("End"), ("authority",)),
     )
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -190,9 +195,9 @@ class ProductAdmin(Registered):
     search_fields = ("code", "name_zh", "name_en")
     readonly_fields = ("state",)
     actions = (
-        transition("listed", _("List"), (Role.OPERATOR,)),
-        transition("suspended", _("Suspend"), (Role.OPERATOR, Role.MERCHANT)),
-        transition("delisted", _("Delist"), (Role.OPERATOR, Role.MERCHANT)),
+        transition("listed", _("List"), ("authorization__operator",)),
+        transition("suspended", _("Suspend"), ("authorization__operator", "merchant")),
+        transition("delisted", _("Delist"), ("authorization__operator", "merchant")),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
@@ -213,9 +218,9 @@ class LicenceAdmin(Registered):
     list_filter = ("state",)
     readonly_fields = ("state",)
     actions = (
-        transition("in_force", _("Put in force"), (Role.MERCHANT,)),
-        transition("suspended", _("Suspend"), (Role.MERCHANT,)),
-        transition("ended", _("End"), (Role.MERCHANT,)),
+        transition("in_force", _("Put in force"), ("product__merchant",)),
+        transition("suspended", _("Suspend"), ("product__merchant",)),
+        transition("ended", _("End"), ("product__merchant",)),
     )
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
