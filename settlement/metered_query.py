@@ -145,7 +145,8 @@ def settle(pk: UUID, release: StoredRelease) -> MeteredQuery:
             "release", "licence", "product__resource__domain", "party"
         ).get(pk=pk)  # fmt: skip
         if query.state != MeteredQuery.State.RESERVED:
-            return query
+            # Read anew: what the statement that waited for the lock joined is from before the winner's commit.
+            return MeteredQuery.objects.select_related("release").get(pk=pk)
         meter = meters.lock(query.licence)
         if release.pk != query.release_id:
             release.save(force_insert=True)
