@@ -78,16 +78,19 @@ def schema_of(manifest: Manifest, columns: frozenset[str]) -> Schema:
 
 
 def _product(code: str) -> Product:
-    authorization = Authorization.objects.filter(pk=OuterRef("authorization"))
+    listed, excluded, merchants = (
+        getattr(Authorization, name).through.objects.filter(authorization=OuterRef("authorization"))
+        for name in ("listed", "excluded", "merchants")
+    )
     found = (
         Product.objects.filter(code=code)
         .exclude(state=Product.State.DRAFT)
         .select_related("authorization", "resource", "resource__domain", "resource__snapshot")
         .defer("resource__snapshot__manifest", "resource__snapshot__release")
         .annotate(
-            is_listed=Exists(authorization.filter(listed=OuterRef("resource"))),
-            is_excluded=Exists(authorization.filter(excluded=OuterRef("resource"))),
-            is_sub_licensed=Exists(authorization.filter(merchants=OuterRef("merchant"))),
+            is_listed=Exists(listed.filter(resource=OuterRef("resource"))),
+            is_excluded=Exists(excluded.filter(resource=OuterRef("resource"))),
+            is_sub_licensed=Exists(merchants.filter(party=OuterRef("merchant"))),
         )
         .first()
     )

@@ -22,6 +22,16 @@ def account_of(party: UUID | None, kind: str, currency: str = CURRENCY) -> Accou
     return account
 
 
+def incomes_of(parties: set[UUID | None]) -> dict[UUID | None, Account]:
+    """The parties' income accounts, in one query where all are open already."""
+    mine = Q(party__in=[party for party in parties if party]) | (Q(party=None) if None in parties else Q(pk__in=[]))
+    found = {
+        account.party_id: account
+        for account in Account.objects.filter(mine, kind=Account.Kind.INCOME, currency=CURRENCY)
+    }
+    return found | {party: account_of(party, Account.Kind.INCOME) for party in parties - found.keys()}
+
+
 def credit_left(party: UUID) -> int:
     """What the party's wallet can still pay."""
     row = Balance.objects.filter(account__party=party, account__kind=Account.Kind.WALLET).first()
@@ -60,10 +70,11 @@ def do_post(
     hold = _resolve(query, Transfer.Kind.POST, amount)
     if hold is None:
         return parts
+    incomes = incomes_of({owners[role] for role, part in parts.items() if part})
     rows = [
         Transfer(
             id=new_id(), kind=Transfer.Kind.SHARE, debit=hold.credit, amount=part, query=query, role=role,
-            credit=account_of(owners[role], Account.Kind.INCOME),
+            credit=incomes[owners[role]],
         )
         for role, part in parts.items()
         if part
