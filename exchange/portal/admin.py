@@ -39,7 +39,8 @@ class OwnObjects(admin.ModelAdmin):
     """Rows are found by their party column; guardian's shares come on top. Nothing is ever deleted."""
 
     party_paths: ClassVar[tuple[str, ...]] = ()
-    may_add_as: ClassVar[tuple[str, ...]] = ()  # roles whose members may add and change
+    may_add_as: ClassVar[tuple[str, ...]] = ()  # roles whose members may add
+    changed_by: ClassVar[tuple[str, ...]] = ()  # paths to the party whose members may change; seeing is not changing
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)
@@ -59,9 +60,10 @@ class OwnObjects(admin.ModelAdmin):
         return request.user.is_superuser or self._acts_as(request, self.may_add_as)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        if obj is not None and not self.get_queryset(request).filter(pk=obj.pk).exists():
-            return False
-        return self.has_add_permission(request)
+        if obj is None or request.user.is_superuser:
+            return self.has_add_permission(request)
+        mine = self.model._default_manager.filter(owned(self.changed_by, request.user), pk=obj.pk)
+        return self.has_add_permission(request) and mine.exists()
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -155,6 +157,7 @@ class ColumnsInline(admin.TabularInline):
 class ResourceAdmin(Registered):
     party_paths = ("holder",)
     may_add_as = (Role.HOLDER,)
+    changed_by = ("holder",)
     list_display = ("code", "name_zh", "name_en", "holder", "sector", "data_class", "state")
     list_filter = ("state", "sector")
     search_fields = ("code", "name_zh", "name_en")
@@ -170,6 +173,7 @@ class ResourceAdmin(Registered):
 class AuthorizationAdmin(Registered):
     party_paths = ("authority", "operator")
     may_add_as = (Role.AUTHORITY,)
+    changed_by = ("authority",)
     list_display = ("code", "name_zh", "mode", "operator", "since", "until", "state")
     list_filter = ("mode", "state")
     filter_horizontal = ("merchants", "listed", "excluded")
@@ -190,6 +194,7 @@ class AuthorizationAdmin(Registered):
 class ProductAdmin(Registered):
     party_paths = ("merchant",)
     may_add_as = (Role.MERCHANT,)
+    changed_by = ("merchant",)
     list_display = ("code", "name_zh", "name_en", "merchant", "resource", "profile", "use", "state")
     list_filter = ("state", "profile", "use")
     search_fields = ("code", "name_zh", "name_en")
@@ -214,6 +219,7 @@ class LicenceAdmin(Registered):
     registry = licence_registry
     party_paths = ("product__merchant", "buyer")
     may_add_as = (Role.MERCHANT,)
+    changed_by = ("product__merchant",)
     list_display = ("product", "buyer", "purposes", "quota", "since", "until", "state")
     list_filter = ("state",)
     readonly_fields = ("state",)

@@ -99,3 +99,19 @@ def test_a_merchant_sees_its_products_in_the_admin_and_suspends_one(
     market.guarded.refresh_from_db()
     assert market.guarded.state == "suspended"
     assert market.buyer.ask("SELECT COUNT(*) FROM flight_delays").json()["code"] == "product_not_listed"
+
+
+def test_a_merchant_that_buys_cannot_change_its_own_licence(market: Market) -> None:
+    from django.test import Client
+
+    from exchange.parties.models import Accreditation, Role
+
+    Accreditation.objects.create(party=market.people.buyer, role=Role.MERCHANT, since=market.licence.since)
+    user, _ = city.hire(market.people.buyer, "lan")
+    browser = Client(HTTP_HOST="localhost")
+    browser.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    url = f"/admin/licensing/licence/{market.licence.pk}/change/"
+    assert browser.get(url).status_code == 200
+    assert browser.post(url, {"quota": 10**9}).status_code == 403
+    market.licence.refresh_from_db()
+    assert market.licence.quota == 1000
