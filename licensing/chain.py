@@ -16,8 +16,29 @@ from exchange.errors import Problem
 from exchange.sandbox.query import Profile
 from exchange.sandbox.schema import Manifest, Schema, manifest_from_json
 from exchange.sandbox.terms import Terms
+from exchange.statements import Arg, Select
 from licensing.decide import LicenceTerms, Offer
 from licensing.models import Licence, PopulationMeter
+
+_of = {
+    name: getattr(Authorization, name).through.objects.filter(authorization=OuterRef("authorization"))
+    for name in ("listed", "excluded", "merchants")
+}
+_PRODUCT = Select(
+    Product.objects.filter(code=Arg("code"))
+    .exclude(state=Product.State.DRAFT)
+    .select_related("authorization", "resource", "resource__domain", "resource__snapshot")
+    .defer("resource__snapshot__manifest", "resource__snapshot__release")
+    .annotate(
+        is_listed=Exists(_of["listed"].filter(resource=OuterRef("resource"))),
+        is_excluded=Exists(_of["excluded"].filter(resource=OuterRef("resource"))),
+        is_sub_licensed=Exists(_of["merchants"].filter(party=OuterRef("merchant"))),
+    )
+)
+_held = Licence.objects.filter(buyer=Arg("buyer"), product=Arg("product")).select_related("meter").order_by("-id")
+_NAMED = Select(_held.filter(pk=Arg("pk")))
+_HELD = Select(_held[:100])
+_POPULATION = Select(PopulationMeter.objects.filter(domain=Arg("domain"), population=Arg("population")))
 
 NO_CAP = 2**62  # an `open` resource has no population, hence nothing to use up
 
@@ -78,22 +99,7 @@ def schema_of(manifest: Manifest, columns: frozenset[str]) -> Schema:
 
 
 def _product(code: str) -> Product:
-    listed, excluded, merchants = (
-        getattr(Authorization, name).through.objects.filter(authorization=OuterRef("authorization"))
-        for name in ("listed", "excluded", "merchants")
-    )
-    found = (
-        Product.objects.filter(code=code)
-        .exclude(state=Product.State.DRAFT)
-        .select_related("authorization", "resource", "resource__domain", "resource__snapshot")
-        .defer("resource__snapshot__manifest", "resource__snapshot__release")
-        .annotate(
-            is_listed=Exists(listed.filter(resource=OuterRef("resource"))),
-            is_excluded=Exists(excluded.filter(resource=OuterRef("resource"))),
-            is_sub_licensed=Exists(merchants.filter(party=OuterRef("merchant"))),
-        )
-        .first()
-    )
+    found = _PRODUCT.first(code=code)
     if found is None:
         raise Problem("not_found", f"there is no product {code!r}")
     return found
@@ -101,10 +107,9 @@ def _product(code: str) -> Product:
 
 def _licence(party: UUID, product: Product, purpose: str, wanted: UUID | None) -> Licence | None:
     """The party's licence: the one it names, else one in force that names the purpose, else its newest."""
-    held = Licence.objects.filter(buyer=party, product=product).select_related("meter").order_by("-id")
     if wanted is not None:
-        return held.filter(pk=wanted).first()
-    mine = list(held[:100])
+        return _NAMED.first(buyer=party, product=product.pk, pk=wanted)
+    mine = _HELD.all(buyer=party, product=product.pk)
     fitting = (each for each in mine if each.state == Licence.State.IN_FORCE and purpose in each.purposes)
     return next(fitting, mine[0] if mine else None)
 
@@ -152,9 +157,5 @@ def _terms(licence: Licence) -> LicenceTerms:
 def _population_left(product: Product, policy: dict) -> int:
     if not policy.get("queries"):
         return NO_CAP
-    spent = (
-        PopulationMeter.objects.filter(domain=product.resource.domain_id, population=policy["population"])
-        .values_list("queries", flat=True)
-        .first()
-    )
-    return policy["queries"] - (spent or 0)
+    meter = _POPULATION.first(domain=product.resource.domain_id, population=policy["population"])
+    return policy["queries"] - (meter.queries if meter else 0)

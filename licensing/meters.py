@@ -4,21 +4,33 @@ Every `do_` here is called inside the transaction of reserve or settle. The lock
 wallet, everywhere, so that two queries never wait for each other in a circle.
 """
 
-from django.db.models import F
+from django.db.models import BigIntegerField, F
 
 from catalog.models import Domain
 from exchange.errors import Problem
+from exchange.statements import Arg, Select, Update
 from licensing.models import Licence, LicenceMeter, PopulationMeter
+
+_meter = LicenceMeter.objects.filter(pk=Arg("pk"))
+_LOCKED = Select(_meter.select_for_update())
+_COUNT = Update(
+    _meter,
+    calls=F("calls") + Arg("calls", BigIntegerField()),
+    records=F("records") + 1,
+    failures=Arg("failures", BigIntegerField()),
+)
+_population = PopulationMeter.objects.filter(domain=Arg("domain"), population=Arg("population"))
+_SPEND = Update(_population.filter(queries__lt=Arg("cap")), queries=F("queries") + 1, cap=Arg("cap"))
 
 
 def lock(licence: Licence) -> LicenceMeter:
     """The licence's meter, locked until the transaction ends (on SQLite the transaction is the lock)."""
-    return LicenceMeter.objects.select_for_update().get(pk=licence.pk)
+    return _LOCKED.get(pk=licence.pk)
 
 
 def do_count_call(meter: LicenceMeter) -> int:
     """Count one call and number one log record; the record's number. Needs `lock`."""
-    LicenceMeter.objects.filter(pk=meter.pk).update(calls=F("calls") + 1, records=F("records") + 1)
+    _COUNT.run(pk=meter.pk, calls=1, failures=meter.failures)
     return meter.records + 1
 
 
@@ -27,13 +39,9 @@ def do_number_record(meter: LicenceMeter, *, give_back: bool = False, failed: bo
 
     `give_back` returns the call to the quota, for a query that was voided. `failed` counts failures in a row.
     """
-    change: dict[str, object] = {"records": F("records") + 1}
-    if give_back:
-        change["calls"] = F("calls") - 1
     if failed is not None:
         meter.failures = meter.failures + 1 if failed else 0
-        change["failures"] = meter.failures
-    LicenceMeter.objects.filter(pk=meter.pk).update(**change)
+    _COUNT.run(pk=meter.pk, calls=-1 if give_back else 0, failures=meter.failures)
     return meter.records + 1
 
 
@@ -42,7 +50,9 @@ def do_spend_population(domain: Domain, population: str, cap: int) -> None:
 
     The condition is in the UPDATE itself, so that the cap holds whoever else spends at the same time.
     """
-    meter, _ = PopulationMeter.objects.get_or_create(domain=domain, population=population, defaults={"cap": cap})
-    spent = PopulationMeter.objects.filter(pk=meter.pk, queries__lt=cap).update(queries=F("queries") + 1, cap=cap)
-    if not spent:
+    spend = {"domain": domain.pk, "population": population, "cap": cap}
+    if _SPEND.run(**spend):
+        return
+    PopulationMeter.objects.get_or_create(domain=domain, population=population, defaults={"cap": cap})
+    if not _SPEND.run(**spend):
         raise Problem("population_exhausted")

@@ -4,37 +4,41 @@ Every `do_` is called inside the caller's transaction. Amounts are minor units; 
 """
 
 from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Q, Sum
+from django.db.models import BigIntegerField, F, Sum
 
 from exchange.errors import Problem
-from exchange.ids import new_id
 from exchange.money import CURRENCY, split
+from exchange.statements import Arg, Select, Update, insert
 from settlement.models import Account, Balance, MeteredQuery, Transfer
 
+_accounts = Account.objects.filter(kind=Arg("kind"), currency=CURRENCY)
+_OF_PARTY = Select(_accounts.filter(party=Arg("party")))
+_OWN = Select(_accounts.filter(party=None))
+_WALLET = Select(Balance.objects.filter(account__party=Arg("party"), account__kind=Account.Kind.WALLET))
+_amount = Arg("amount", BigIntegerField())
+_balance = Balance.objects.filter(account=Arg("account"))
+_HOLD = Update(_balance.filter(credits__gte=F("debits") + F("held") + _amount), held=F("held") + _amount)
+_RESOLVE = Update(_balance, held=F("held") - Arg("held", BigIntegerField()), debits=F("debits") + _amount)
+_HELD = Select(Transfer.objects.filter(query=Arg("query"), kind=Transfer.Kind.HOLD))
 
-def account_of(party: UUID | None, kind: str, currency: str = CURRENCY) -> Account:
+
+def account_of(party: UUID | None, kind: str) -> Account:
     """The party's account of that kind, opened if need be (`party` None: the exchange's own)."""
-    account, made = Account.objects.get_or_create(party_id=party, kind=kind, currency=currency)
+    found = _OF_PARTY.first(party=party, kind=kind) if party else _OWN.first(kind=kind)
+    if found:
+        return found
+    account, made = Account.objects.get_or_create(party_id=party, kind=kind, currency=CURRENCY)
     if made and kind == Account.Kind.WALLET:
         Balance.objects.create(account=account)
     return account
 
 
-def incomes_of(parties: set[UUID | None]) -> dict[UUID | None, Account]:
-    """The parties' income accounts, in one query where all are open already."""
-    mine = Q(party__in=[party for party in parties if party]) | (Q(party=None) if None in parties else Q(pk__in=[]))
-    found = {
-        account.party_id: account
-        for account in Account.objects.filter(mine, kind=Account.Kind.INCOME, currency=CURRENCY)
-    }
-    return found | {party: account_of(party, Account.Kind.INCOME) for party in parties - found.keys()}
-
-
 def credit_left(party: UUID) -> int:
     """What the party's wallet can still pay."""
-    row = Balance.objects.filter(account__party=party, account__kind=Account.Kind.WALLET).first()
+    row = _WALLET.first(party=party)
     return row.credits - row.debits - row.held if row else 0
 
 
@@ -42,7 +46,7 @@ def do_top_up(party: UUID, amount: int) -> Transfer:
     """Money that came from outside into the party's wallet."""
     wallet = account_of(party, Account.Kind.WALLET)
     Balance.objects.filter(account=wallet).update(credits=F("credits") + amount)
-    return _move(Transfer.Kind.TOP_UP, account_of(None, Account.Kind.BANK), wallet, amount)
+    return _move(Transfer.Kind.TOP_UP, account_of(None, Account.Kind.BANK).pk, wallet.pk, amount)
 
 
 def do_hold(query: MeteredQuery, amount: int) -> None:
@@ -53,10 +57,9 @@ def do_hold(query: MeteredQuery, amount: int) -> None:
     if not amount:
         return
     wallet = account_of(query.party_id, Account.Kind.WALLET)
-    enough = Q(credits__gte=F("debits") + F("held") + amount)
-    if not Balance.objects.filter(enough, account=wallet).update(held=F("held") + amount):
+    if not _HOLD.run(account=wallet.pk, amount=amount):
         raise Problem("credit_exhausted")
-    _move(Transfer.Kind.HOLD, wallet, account_of(None, Account.Kind.CLEARING), amount, query=query)
+    _move(Transfer.Kind.HOLD, wallet.pk, account_of(None, Account.Kind.CLEARING).pk, amount, query=query)
 
 
 def do_post(
@@ -70,16 +73,10 @@ def do_post(
     hold = _resolve(query, Transfer.Kind.POST, amount)
     if hold is None:
         return parts
-    incomes = incomes_of({owners[role] for role, part in parts.items() if part})
-    rows = [
-        Transfer(
-            id=new_id(), kind=Transfer.Kind.SHARE, debit=hold.credit, amount=part, query=query, role=role,
-            credit=incomes[owners[role]],
-        )
-        for role, part in parts.items()
-        if part
-    ]  # fmt: skip
-    Transfer.objects.bulk_create(rows)
+    for role, part in parts.items():
+        if part:
+            income = account_of(owners[role], Account.Kind.INCOME)
+            _move(Transfer.Kind.SHARE, hold.credit_id, income.pk, part, query=query, role=role)
     return parts
 
 
@@ -98,22 +95,17 @@ def balance(account: Account) -> int:
 
 def _resolve(query: MeteredQuery, kind: str, amount: int) -> Transfer | None:
     """Post or void the query's hold; None where nothing was held. A second try fails in the database."""
-    hold = Transfer.objects.select_related("debit", "credit").filter(query=query, kind=Transfer.Kind.HOLD).first()
+    hold = _HELD.first(query=query.pk)
     if hold is None:
         return None
     if amount > hold.amount:
         raise ValueError("a post is at most its hold")
-    Balance.objects.filter(account=hold.debit).update(held=F("held") - hold.amount, debits=F("debits") + amount)
-    _move(kind, hold.debit, hold.credit, amount, query=query, hold=hold)
+    _RESOLVE.run(account=hold.debit_id, held=hold.amount, amount=amount)
+    _move(kind, hold.debit_id, hold.credit_id, amount, query=query, hold=hold)
     return hold
 
 
-def _move(
-    kind: str,
-    debit: Account,
-    credit: Account,
-    amount: int,
-    query: MeteredQuery | None = None,
-    hold: Transfer | None = None,
-) -> Transfer:
-    return Transfer.objects.create(kind=kind, debit=debit, credit=credit, amount=amount, query=query, hold=hold)
+def _move(kind: str, debit: UUID, credit: UUID, amount: int, **more: Any) -> Transfer:
+    transfer = Transfer(kind=kind, debit_id=debit, credit_id=credit, amount=amount, **more)
+    insert(transfer)
+    return transfer

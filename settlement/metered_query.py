@@ -21,6 +21,7 @@ from exchange.errors import Problem
 from exchange.ids import new_id
 from exchange.sandbox.client import Answer
 from exchange.sandbox.orders import Outcome
+from exchange.statements import Arg, Select, Update, insert
 from licensing import meters
 from licensing.chain import load_chain
 from licensing.decide import Allow, Refuse, Request, decide
@@ -30,6 +31,14 @@ from settlement.models import MeteredQuery, Receipt, StoredRelease, Usage
 from settlement.prepared import Ask, Prepared, prepare
 from settlement.rating import rate, total
 from settlement.rows import facts, new_query
+
+_queries = MeteredQuery.objects.select_related("release", "product__resource__domain")
+_KNOWN = Select(_queries.filter(client=Arg("client"), idempotency_key=Arg("key")))
+_LOCKED = Select(_queries.select_related("licence", "party").select_for_update(of=("self",)).filter(pk=Arg("pk")))
+_ENDED = Select(MeteredQuery.objects.select_related("release").filter(pk=Arg("pk")))
+_END = Update(
+    MeteredQuery.objects.filter(pk=Arg("pk")), release=Arg("release"), code=Arg("code"), state=Arg("state")
+)
 
 FAILURES_IN_A_ROW = 10  # then the licence is suspended: failures are not a free way to probe
 
@@ -64,11 +73,7 @@ def finish(query: MeteredQuery) -> MeteredQuery:
 
 def known(caller: Caller, ask: Ask) -> MeteredQuery | None:
     """The query this client asked under the same key. Raises idempotency_key_reused for another body."""
-    query = (
-        MeteredQuery.objects.select_related("release", "product__resource__domain")
-        .filter(client=caller.client, idempotency_key=ask.idempotency_key)
-        .first()
-    )
+    query = _KNOWN.first(client=caller.client, key=ask.idempotency_key)
     if query is not None and query.body_digest != ask.body_digest:
         raise Problem("idempotency_key_reused")
     return query
@@ -97,7 +102,7 @@ def reserve(caller: Caller, ask: Ask, prepared: Prepared) -> MeteredQuery:
             chain = load_chain(caller.party, ask.product, ask.purpose, licence.pk)
             check(prepared.under(chain), ask)
             number = meters.do_count_call(meter)
-            query.save(force_insert=True)
+            insert(query)
             policy = chain.resource.snapshot.policy
             if prepared.stored is None and policy["queries"]:
                 meters.do_spend_population(chain.resource.domain, policy["population"], policy["queries"])
@@ -141,20 +146,18 @@ def execute(query: MeteredQuery) -> StoredRelease:
 def settle(pk: UUID, release: StoredRelease) -> MeteredQuery:
     """Transaction 2: usage, money, receipt and log record, all or nothing; once, whoever is first."""
     with transaction.atomic(durable=True):
-        query = MeteredQuery.objects.select_for_update(of=("self",)).select_related(
-            "release", "licence", "product__resource__domain", "party"
-        ).get(pk=pk)  # fmt: skip
+        query = _LOCKED.get(pk=pk)
         if query.state != MeteredQuery.State.RESERVED:
             # Read anew: what the statement that waited for the lock joined is from before the winner's commit.
-            return MeteredQuery.objects.select_related("release").get(pk=pk)
+            return _ENDED.get(pk=pk)
         meter = meters.lock(query.licence)
         if release.pk != query.release_id:
-            release.save(force_insert=True)
+            insert(release)
         query.release, query.code = release, release.code
         voided = release.outcome == Outcome.NOT_EXECUTED
         failed = release.outcome == Outcome.FAILED
         query.state = MeteredQuery.State.VOIDED if voided else MeteredQuery.State.SETTLED
-        query.save(update_fields=["release", "code", "state"])
+        _END.run(pk=pk, release=release.pk, code=query.code, state=query.state)
         number = meters.do_number_record(meter, give_back=voided, failed=failed if not query.stored else None)
         if voided:
             ledger.do_void(query)
@@ -174,7 +177,7 @@ def charge(query: MeteredQuery, release: StoredRelease, number: int) -> None:
     owners = {role: UUID(owner) if owner else None for role, owner in query.terms["owners"].items()}
     parts = ledger.do_post(query, amount, query.terms["shares"], owners)
     priced = [{"what": line.what, "quantity": line.quantity, "unit_price": line.unit_price} for line in lines]
-    Usage.objects.create(
+    usage = Usage(
         query=query, licence=query.licence, outcome=release.outcome, calls=1, cells=cells, lines=priced,
         amount=amount, currency=ledger.CURRENCY,
     )  # fmt: skip
@@ -183,7 +186,7 @@ def charge(query: MeteredQuery, release: StoredRelease, number: int) -> None:
     body |= {"result": release.result_digest, "stored": query.stored}
     record = log.append("query.settled", body, licence=query.licence.pseudonym, seq=number)
     jws = receipts.sign(record, keys.current("receipt"), settings.SLUICE.origin)
-    Receipt.objects.create(query=query, record=record.pk, jws=jws)
+    insert(usage, Receipt(query=query, record=record.pk, jws=jws))
 
 
 def refuse(caller: Caller, ask: Ask, problem: Problem) -> None:

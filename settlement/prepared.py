@@ -11,11 +11,14 @@ from exchange.errors import Problem
 from exchange.sandbox import plan, query, sql
 from exchange.sandbox.orders import Outcome
 from exchange.sandbox.query import Profile
+from exchange.statements import Arg, Select
 from licensing import tariff
 from licensing.chain import Chain, load_chain
 from licensing.models import Licence
 from settlement.models import StoredRelease
 from settlement.rating import rate, total
+
+_STORED = Select(StoredRelease.objects.filter(key=Arg("key"), outcome=Outcome.RELEASED).order_by("id")[:1])
 
 
 @dataclass
@@ -76,7 +79,7 @@ def prepare(party: UUID, ask: Ask) -> Prepared:
     bound = query.bind(question, chain.schema(), Profile(chain.product.profile))
     asked = query.to_json(bound.query)
     key = release_key(chain, asked)
-    stored = StoredRelease.objects.filter(key=key, outcome=Outcome.RELEASED).order_by("id").first()
+    stored = _STORED.first(key=key)
     cells = stored.cells if stored else plan.most_cells(bound.query, chain.manifest(), chain.disclosure)
     rates = tariff.FREE
     if chain.licence is not None and chain.product.use != Product.Use.PUBLIC_GOOD:

@@ -52,7 +52,7 @@ class Sqlite:
         return name
 
     def drop(self, name: str) -> None:
-        for suffix in ("", "-wal", "-shm"):
+        for suffix in ("", "-wal", "-shm", "-queue"):
             Path(name + suffix).unlink(missing_ok=True)
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from exchange.api.problems import respond
 from exchange.errors import Problem
 from exchange.parties.models import Party
 from exchange.parties.tally import count
+from exchange.statements import Arg, Select
 
 TOKEN_RATE = Rate(per_minute=60, burst=30)
 
@@ -60,12 +62,7 @@ def caller_of(token: str) -> Caller:
     The token is found by its hash, so no comparison of secrets takes place whose time could tell.
     """
     checksum = hashlib.sha256(token.encode()).hexdigest()
-    found = (
-        get_access_token_model()
-        .objects.filter(token_checksum=checksum, application__party__state=Party.State.ACTIVE)
-        .values_list("expires", "application_id", "application__party_id", "scope")
-        .first()
-    )
+    found = _token().first(checksum=checksum)
     if found is None or "query" not in found[3].split():
         count("token_invalid")
         raise Problem("token_invalid")
@@ -74,6 +71,16 @@ def caller_of(token: str) -> Caller:
         count("token_expired")
         raise Problem("token_expired", hint="Ask /oauth/token for another; a token lives ten minutes.")
     return Caller(client, party)
+
+
+@cache
+def _token() -> Select[Any]:
+    tokens = get_access_token_model().objects.filter(token_checksum=Arg("checksum"))
+    return Select(
+        tokens.filter(application__party__state=Party.State.ACTIVE).values_list(
+            "expires", "application_id", "application__party_id", "scope"
+        )
+    )
 
 
 @method_decorator(csrf_exempt, name="dispatch")

@@ -12,7 +12,7 @@ from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 
 from exchange.audit.models import Record, RecordBody, Unsequenced
-from exchange.audit.rows import insert
+from exchange.statements import insert
 from exchange.crypto.canonical import canonical
 
 SALT_BYTES = 32

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from exchange.audit import keys, notes, tiles
 from exchange.audit.models import Checkpoint, Leaf, TileHash, Unsequenced
-from exchange.audit.rows import insert
+from exchange.statements import insert
 from exchange.audit.tiles import Tile
 from exchange.crypto.keys import SigningKey
 from exchange.crypto.merkle import Edge, leaf_hash

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from exchange.audit import log
 from exchange.audit.models import Record, RecordBody, Unsequenced
-from exchange.audit.rows import insert
+from exchange.statements import insert
 from exchange.crypto.canonical import canonical
 from tests.audit.acts import append
 
