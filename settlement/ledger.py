@@ -7,16 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from django.db.models import BigIntegerField, F, Sum
+from django.db.models import BigIntegerField, F, Q, Sum
 
 from exchange.errors import Problem
 from exchange.money import CURRENCY, split
 from exchange.statements import Arg, Select, Update, insert
 from settlement.models import Account, Balance, MeteredQuery, Transfer
 
-_accounts = Account.objects.filter(kind=Arg("kind"), currency=CURRENCY)
-_OF_PARTY = Select(_accounts.filter(party=Arg("party")))
-_OWN = Select(_accounts.filter(party=None))
+Side = tuple[UUID | None, str]  # whose account (None: the exchange's own), and of which kind
+
+_owner = Q(party=None) | Q(party=Arg("first")) | Q(party=Arg("second")) | Q(party=Arg("third"))
+_ACCOUNTS = Select(Account.objects.filter(_owner, currency=CURRENCY).values_list("party_id", "kind", "id"))
 _WALLET = Select(Balance.objects.filter(account__party=Arg("party"), account__kind=Account.Kind.WALLET))
 _amount = Arg("amount", BigIntegerField())
 _balance = Balance.objects.filter(account=Arg("account"))
@@ -25,15 +26,19 @@ _RESOLVE = Update(_balance, held=F("held") - Arg("held", BigIntegerField()), deb
 _HELD = Select(Transfer.objects.filter(query=Arg("query"), kind=Transfer.Kind.HOLD))
 
 
-def account_of(party: UUID | None, kind: str) -> Account:
-    """The party's account of that kind, opened if need be (`party` None: the exchange's own)."""
-    found = _OF_PARTY.first(party=party, kind=kind) if party else _OWN.first(kind=kind)
-    if found:
-        return found
+def accounts(*sides: Side) -> list[UUID]:
+    """The accounts of these sides, in their order, opened if need be; of three parties at most."""
+    parties = {party: party for party, _ in sides if party}
+    first, second, third = [*parties, *[None] * (3 - len(parties))]
+    found = {(party, kind): pk for party, kind, pk in _ACCOUNTS.all(first=first, second=second, third=third)}
+    return [found.get(side) or _open(*side) for side in sides]
+
+
+def _open(party: UUID | None, kind: str) -> UUID:
     account, made = Account.objects.get_or_create(party_id=party, kind=kind, currency=CURRENCY)
     if made and kind == Account.Kind.WALLET:
         Balance.objects.create(account=account)
-    return account
+    return account.pk
 
 
 def credit_left(party: UUID) -> int:
@@ -44,9 +49,11 @@ def credit_left(party: UUID) -> int:
 
 def do_top_up(party: UUID, amount: int) -> Transfer:
     """Money that came from outside into the party's wallet."""
-    wallet = account_of(party, Account.Kind.WALLET)
+    wallet, bank = accounts((party, Account.Kind.WALLET), (None, Account.Kind.BANK))
     Balance.objects.filter(account=wallet).update(credits=F("credits") + amount)
-    return _move(Transfer.Kind.TOP_UP, account_of(None, Account.Kind.BANK).pk, wallet.pk, amount)
+    transfer = _transfer(Transfer.Kind.TOP_UP, bank, wallet, amount)
+    insert(transfer)
+    return transfer
 
 
 def do_hold(query: MeteredQuery, amount: int) -> None:
@@ -56,10 +63,10 @@ def do_hold(query: MeteredQuery, amount: int) -> None:
     """
     if not amount:
         return
-    wallet = account_of(query.party_id, Account.Kind.WALLET)
-    if not _HOLD.run(account=wallet.pk, amount=amount):
+    wallet, clearing = accounts((query.party_id, Account.Kind.WALLET), (None, Account.Kind.CLEARING))
+    if not _HOLD.run(account=wallet, amount=amount):
         raise Problem("credit_exhausted")
-    _move(Transfer.Kind.HOLD, wallet.pk, account_of(None, Account.Kind.CLEARING).pk, amount, query=query)
+    insert(_transfer(Transfer.Kind.HOLD, wallet, clearing, amount, query=query))
 
 
 def do_post(
@@ -70,19 +77,24 @@ def do_post(
     `shares` are basis points by role, `owners` the parties by role. What was held beyond `amount` is freed.
     """
     parts = split(amount, shares)
-    hold = _resolve(query, Transfer.Kind.POST, amount)
-    if hold is None:
+    post = _resolved(query, Transfer.Kind.POST, amount)
+    if post is None:
         return parts
-    for role, part in parts.items():
-        if part:
-            income = account_of(owners[role], Account.Kind.INCOME)
-            _move(Transfer.Kind.SHARE, hold.credit_id, income.pk, part, query=query, role=role)
+    paid = {role: part for role, part in parts.items() if part}
+    incomes = accounts(*[(owners[role], Account.Kind.INCOME) for role in paid])
+    shared = [
+        _transfer(Transfer.Kind.SHARE, post.credit_id, income, part, query=query, role=role)
+        for (role, part), income in zip(paid.items(), incomes, strict=True)
+    ]
+    insert(post, *shared)
     return parts
 
 
 def do_void(query: MeteredQuery) -> None:
     """Free all that was held for `query`."""
-    _resolve(query, Transfer.Kind.VOID, 0)
+    void = _resolved(query, Transfer.Kind.VOID, 0)
+    if void is not None:
+        insert(void)
 
 
 def balance(account: Account) -> int:
@@ -93,19 +105,19 @@ def balance(account: Account) -> int:
     return credited - debited
 
 
-def _resolve(query: MeteredQuery, kind: str, amount: int) -> Transfer | None:
-    """Post or void the query's hold; None where nothing was held. A second try fails in the database."""
+def _resolved(query: MeteredQuery, kind: str, amount: int) -> Transfer | None:
+    """The post or void of the query's hold, to be inserted; None where nothing was held.
+
+    A second one fails in the database.
+    """
     hold = _HELD.first(query=query.pk)
     if hold is None:
         return None
     if amount > hold.amount:
         raise ValueError("a post is at most its hold")
     _RESOLVE.run(account=hold.debit_id, held=hold.amount, amount=amount)
-    _move(kind, hold.debit_id, hold.credit_id, amount, query=query, hold=hold)
-    return hold
+    return _transfer(kind, hold.debit_id, hold.credit_id, amount, query=query, hold=hold)
 
 
-def _move(kind: str, debit: UUID, credit: UUID, amount: int, **more: Any) -> Transfer:
-    transfer = Transfer(kind=kind, debit_id=debit, credit_id=credit, amount=amount, **more)
-    insert(transfer)
-    return transfer
+def _transfer(kind: str, debit: UUID, credit: UUID, amount: int, **more: Any) -> Transfer:
+    return Transfer(kind=kind, debit_id=debit, credit_id=credit, amount=amount, **more)

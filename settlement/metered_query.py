@@ -32,13 +32,12 @@ from settlement.prepared import Ask, Prepared, prepare
 from settlement.rating import rate, total
 from settlement.rows import facts, new_query
 
-_queries = MeteredQuery.objects.select_related("release", "product__resource__domain")
+_queries = MeteredQuery.objects.select_related("release", "licence", "product__resource__domain")
 _KNOWN = Select(_queries.filter(client=Arg("client"), idempotency_key=Arg("key")))
-_LOCKED = Select(_queries.select_related("licence", "party").select_for_update(of=("self",)).filter(pk=Arg("pk")))
-_ENDED = Select(MeteredQuery.objects.select_related("release").filter(pk=Arg("pk")))
-_END = Update(
-    MeteredQuery.objects.filter(pk=Arg("pk")), release=Arg("release"), code=Arg("code"), state=Arg("state")
-)
+_QUERY = Select(_queries.filter(pk=Arg("pk")))
+_row = MeteredQuery.objects.filter(pk=Arg("pk"))
+_LOCKED = Select(_row.only("state").select_for_update())
+_END = Update(_row, release=Arg("release"), code=Arg("code"), state=Arg("state"))
 
 FAILURES_IN_A_ROW = 10  # then the licence is suspended: failures are not a free way to probe
 
@@ -64,7 +63,7 @@ def finish(query: MeteredQuery) -> MeteredQuery:
     if query.state == MeteredQuery.State.RESERVED:
         release = query.release or execute(query)  # 5
         sys.audit("sluice.exchange.released", str(query.pk))
-        query = settle(query.pk, release)  # 6
+        query = settle(query, release)  # 6
         sys.audit("sluice.exchange.settled", str(query.pk))
     if query.code:
         raise Problem(query.code, query=str(query.pk))
@@ -100,7 +99,7 @@ def reserve(caller: Caller, ask: Ask, prepared: Prepared) -> MeteredQuery:
             licence = prepared.licence
             meter = meters.lock(licence)
             chain = load_chain(caller.party, ask.product, ask.purpose, licence.pk)
-            check(prepared.under(chain), ask)
+            check(prepared.under(chain), ask, credit_left=prepared.price)  # the hold itself asks the wallet
             number = meters.do_count_call(meter)
             insert(query)
             policy = chain.resource.snapshot.policy
@@ -143,13 +142,11 @@ def execute(query: MeteredQuery) -> StoredRelease:
     )
 
 
-def settle(pk: UUID, release: StoredRelease) -> MeteredQuery:
+def settle(query: MeteredQuery, release: StoredRelease) -> MeteredQuery:
     """Transaction 2: usage, money, receipt and log record, all or nothing; once, whoever is first."""
     with transaction.atomic(durable=True):
-        query = _LOCKED.get(pk=pk)
-        if query.state != MeteredQuery.State.RESERVED:
-            # Read anew: what the statement that waited for the lock joined is from before the winner's commit.
-            return _ENDED.get(pk=pk)
+        if _LOCKED.get(pk=query.pk).state != MeteredQuery.State.RESERVED:
+            return _QUERY.get(pk=query.pk)  # as whoever was first left it
         meter = meters.lock(query.licence)
         if release.pk != query.release_id:
             insert(release)
@@ -157,7 +154,7 @@ def settle(pk: UUID, release: StoredRelease) -> MeteredQuery:
         voided = release.outcome == Outcome.NOT_EXECUTED
         failed = release.outcome == Outcome.FAILED
         query.state = MeteredQuery.State.VOIDED if voided else MeteredQuery.State.SETTLED
-        _END.run(pk=pk, release=release.pk, code=query.code, state=query.state)
+        _END.run(pk=query.pk, release=release.pk, code=query.code, state=query.state)
         number = meters.do_number_record(meter, give_back=voided, failed=failed if not query.stored else None)
         if voided:
             ledger.do_void(query)

@@ -21,7 +21,7 @@ def run_due(limit: int = 100) -> int:
     """
     ended, now = 0, timezone.now()
     due = MeteredQuery.objects.filter(state=MeteredQuery.State.RESERVED, send_again_at__lte=now)
-    for query in due.select_related("release", "product__resource__domain")[:limit]:
+    for query in due.select_related("release", "licence", "product__resource__domain")[:limit]:
         MeteredQuery.objects.filter(pk=query.pk).update(send_again_at=timezone.now() + AGAIN_AFTER)
         try:
             metered_query.finish(query)

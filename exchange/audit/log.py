@@ -12,8 +12,8 @@ from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 
 from exchange.audit.models import Record, RecordBody, Unsequenced
-from exchange.statements import insert
 from exchange.crypto.canonical import canonical
+from exchange.statements import insert
 
 SALT_BYTES = 32
 _PSEUDONYM = re.compile(r"[A-Za-z0-9_-]{1,64}")

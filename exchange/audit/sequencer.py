@@ -18,10 +18,10 @@ from django.utils import timezone
 
 from exchange.audit import keys, notes, tiles
 from exchange.audit.models import Checkpoint, Leaf, TileHash, Unsequenced
-from exchange.statements import insert
 from exchange.audit.tiles import Tile
 from exchange.crypto.keys import SigningKey
 from exchange.crypto.merkle import Edge, leaf_hash
+from exchange.statements import insert
 
 _ADVISORY_LOCK = 0x534C5549  # any number that is ours alone in the database
 

@@ -1,4 +1,4 @@
-"""Writers wait in a queue.
+"""Django's SQLite backend, fitted to many short transactions. First of all, writers wait in a queue.
 
 SQLite has no queue for its write lock: who finds it taken sleeps and tries again, ever longer, so under load
 some wait for seconds while others pass. Here a transaction first takes a lock of the operating system on a
@@ -6,15 +6,35 @@ file beside the database, which wakes whoever waits. It is for fairness only; SQ
 """
 
 import fcntl
+from functools import lru_cache
 from typing import IO, Any
 
 from django.db.backends.sqlite3 import base
+
+
+@lru_cache(maxsize=1024)
+def _with_question_marks(query: str) -> str:
+    return base.FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%")
+
+
+class Cursor(base.SQLiteCursorWrapper):
+    """It turns the %s of a statement into ? once, not at every call."""
+
+    def convert_query(self, query: str, *, param_names: list[str] | None = None) -> str:
+        if param_names is None:
+            return _with_question_marks(query)
+        converted: str = super().convert_query(query, param_names=param_names)
+        return converted
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
     """Every transaction here is to write (BEGIN IMMEDIATE); single statements go past the queue."""
 
     _queue: IO[bytes] | None = None
+
+    def create_cursor(self, name: str | None = None) -> Cursor:
+        cursor: Cursor = self.connection.cursor(factory=Cursor)
+        return cursor
 
     def _start_transaction_under_autocommit(self) -> None:
         if self._queue is None and not self.is_in_memory_db():

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from exchange.audit import log
 from exchange.audit.models import Record, RecordBody, Unsequenced
-from exchange.statements import insert
 from exchange.crypto.canonical import canonical
+from exchange.statements import insert
 from tests.audit.acts import append
 
 pytestmark = pytest.mark.usefixtures("db")
