@@ -3,11 +3,14 @@
 DESIGN: commits are on disk before they are answered, and append-only triggers cannot be walked around.
 """
 
+import signal
+import subprocess
+import sys
 import threading
 
 import pytest
 from django.conf import settings
-from django.db import connection, connections, transaction
+from django.db import DatabaseError, connection, connections, transaction
 
 
 def asked(statement: str) -> object:
@@ -96,3 +99,40 @@ def test_the_exchange_answers_over_http_from_this_tests_database(server):
     import requests
 
     assert requests.get(f"{server}/health", timeout=10).status_code == 200
+
+
+KILLED_IN_A_TRANSACTION = """
+import django, os, signal
+django.setup()
+from django.db import transaction
+with transaction.atomic():
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_writer_that_is_killed_leaves_its_place_to_the_next(db):
+    died = subprocess.run([sys.executable, "-c", KILLED_IN_A_TRANSACTION], timeout=60)
+    assert died.returncode == -signal.SIGKILL
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE free (n integer)")
+
+
+def test_a_transaction_that_fails_leaves_its_place_to_the_next(db):
+    def fail() -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT nothing FROM nowhere")
+
+    for _ in range(2):
+        with pytest.raises(DatabaseError):
+            fail()
+    done: list[int] = []
+
+    def write() -> None:
+        with transaction.atomic(durable=True), connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE free (n integer)")
+        done.append(1)
+
+    other = threading.Thread(target=write, daemon=True)
+    other.start()
+    other.join(20)
+    assert done == [1]

@@ -23,10 +23,10 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, str) or value is None or kind is bool:
         return True
     if kind is int:
-        return -_MOST <= value <= _MOST
+        return bool(-_MOST <= value <= _MOST)
     if kind is dict:
         return all(type(key) is str and key.isascii() and _is_plain(each) for key, each in value.items())
-    return kind in (list, tuple) and all(map(_is_plain, value))
+    return (kind is list or kind is tuple) and all(map(_is_plain, value))
 
 
 def digest(data: bytes) -> str:

@@ -178,3 +178,28 @@ def test_a_vault_that_does_not_wait_is_not_lent(act):
     with pool.borrow(1) as vault:
         assert vault.slot == 1
     assert killed == [(0, 1)]
+
+
+def test_who_came_first_is_served_first():
+    """Or a busy client's next order would pass one that has waited, again and again."""
+    pool, _ends, _ = pool_of(1)
+    served: list[int] = []
+
+    def wait(number: int) -> None:
+        with pool.borrow(5):
+            served.append(number)
+
+    waiting = [threading.Thread(target=wait, args=[number]) for number in range(10)]
+    with pool.borrow(1):
+        for number, thread in enumerate(waiting):
+            thread.start()
+            until_waiting(pool, number + 1)
+    for thread in waiting:
+        thread.join()
+    assert served == list(range(10))
+
+
+def until_waiting(pool: Pool, number: int) -> None:
+    until = time.monotonic() + 5
+    while len(pool._waiting) < number and time.monotonic() < until:
+        time.sleep(0.001)

@@ -3,9 +3,11 @@
 import queue
 import select
 import socket
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from exchange.sandbox import frames
@@ -89,14 +91,23 @@ class Vault:
 
 
 class Pool:
-    """The vaults that wait for work. `kill(slot, life)` asks the launcher to end one; it sends a fresh one."""
+    """The vaults that wait for work, or the orders that wait for a vault, served in the order they came.
+
+    `kill(slot, life)` asks the launcher to end a vault; it sends a fresh one.
+    """
 
     def __init__(self, kill: Callable[[int, int], None]) -> None:
-        self._free: queue.SimpleQueue[Vault] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._free: deque[Vault] = deque()
+        self._waiting: deque[queue.SimpleQueue[Vault]] = deque()
         self._kill = kill
 
     def add(self, vault: Vault) -> None:
-        self._free.put(vault)
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().put(vault)
+            else:
+                self._free.append(vault)
 
     @contextmanager
     def borrow(self, seconds: float) -> Iterator[Vault]:
@@ -106,7 +117,7 @@ class Pool:
             yield vault
         finally:
             if vault.alive:
-                self._free.put(vault)
+                self.add(vault)
 
     def end(self, vault: Vault) -> None:
         """Have a vault killed that died, overran or sent what it may not; the launcher sends another."""
@@ -114,11 +125,20 @@ class Pool:
         self._kill(vault.slot, vault.life)
 
     def _take(self, until: float) -> Vault:
-        while True:
-            try:
-                vault = self._free.get(timeout=max(0.0, until - time.monotonic()))
-            except queue.Empty:
-                raise NoVault from None
-            if vault.idle():
-                return vault
+        while not (vault := self._next(until)).idle():
             self.end(vault)
+        return vault
+
+    def _next(self, until: float) -> Vault:
+        mine: queue.SimpleQueue[Vault] = queue.SimpleQueue()
+        with self._lock:
+            if self._free:
+                return self._free.popleft()
+            self._waiting.append(mine)
+        with suppress(queue.Empty):
+            return mine.get(timeout=max(0.0, until - time.monotonic()))
+        with self._lock:
+            if mine in self._waiting:
+                self._waiting.remove(mine)
+                raise NoVault
+        return mine.get()  # it came at the last moment
