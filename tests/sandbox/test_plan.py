@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from exchange.errors import Problem
 from exchange.sandbox import plan, query, sql
+from exchange.sandbox.plan import words
 from exchange.sandbox.query import AggregateQuery, Function, Measure, Profile
 from exchange.sandbox.query.model import Op
 from exchange.sandbox.query.normal import normalize
@@ -193,7 +194,7 @@ def bound(where: Condition) -> AggregateQuery:
 @given(where=conditions(leaves(["s", "t"], ["m"], VALUES)))
 def test_a_plan_selects_the_rows_that_sql_selects(database: duckdb.DuckDBPyConnection, where: Condition) -> None:
     due = database.execute(f"SELECT n FROM raw WHERE {as_sql(where)} ORDER BY n").fetchall()
-    test = plan._where(bound(where), ROWS)
+    test = words.where(bound(where), ROWS)
     assert database.execute(f"SELECT n FROM snapshot {test} ORDER BY n").fetchall() == due
 
 

@@ -1,0 +1,78 @@
+"""From a query to DuckDB SQL over integers. Pure: no Django, no I/O, and no buyer text ever.
+
+The SQL is made of declared column names, integers and fixed words. Dimensions are codes (0 is null), measures
+scaled integers; the grid of cells, the bounds of every value and the deadline follow from the query, the
+schema and the number of rows, which are public.
+"""
+
+from dataclasses import dataclass
+
+from exchange.sandbox.frames import Shape
+from exchange.sandbox.plan import exact, guarded
+from exchange.sandbox.plan.totals import bounds, parts
+from exchange.sandbox.query import AggregateQuery, Measure, Profile
+from exchange.sandbox.query.grid import Grid, cells, grid
+from exchange.sandbox.schema import Manifest
+from exchange.sandbox.terms import Terms
+
+__all__ = ["Plan", "compile", "deadline", "most_cells", "parts", "shape"]
+
+CELL_WORK = 100  # a cell of a guarded answer costs as much as this many rows: its noise is an HMAC per total
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the engine runs, and how its small result becomes cells.
+
+    The result has columns d0, d1 … (codes of the dimensions) and, on `open`, v0, v1 … (one per part of
+    `parts`). On `guarded` it has `entities` and for part i: v (total), a (sum of entities' absolute
+    contributions), t and u (the two largest of them), n (how many entities contribute, where that can be fewer
+    than `entities`) and k (sum of the row keys that contribute), each with i.
+    """
+
+    sql: str
+    parts: tuple[Measure, ...]
+    grid: Grid
+    shape: Shape
+
+
+def shape(query: AggregateQuery, manifest: Manifest, terms: Terms) -> Shape:
+    """The frame an honest vault answers with; a guarded grid, and a lone cell, are sent whole."""
+    ranges = [bounds(part, manifest, terms) for part in parts(query)]
+    guarded = Profile(terms.profile) is not Profile.OPEN
+    size = cells(grid(query, manifest.schema))
+    complete = guarded or not query.dimensions
+    return Shape(size, complete, tuple(low for low, _ in ranges), tuple(high for _, high in ranges))
+
+
+def most_cells(query: AggregateQuery, manifest: Manifest, terms: Terms) -> int:
+    """The most cells that can be charged: the grid; on `open` only cells with rows are answered.
+
+    A query that was bound has no more of them than bind.MAX_CELLS.
+    """
+    size = cells(grid(query, manifest.schema))
+    if Profile(terms.profile) is Profile.OPEN and query.dimensions:
+        return min(size, manifest.rows)
+    return size
+
+
+def deadline(query: AggregateQuery, manifest: Manifest, terms: Terms, rows_per_second: int, start_ms: int) -> float:
+    """Seconds from receipt to answer; 0.0 for `open`, which has no deadline.
+
+    `rows_per_second` is the declared capacity for one total, `start_ms` what any plan takes. A deadline is the
+    same for every snapshot with as many rows, whatever is in them.
+    """
+    if Profile(terms.profile) is Profile.OPEN:
+        return 0.0
+    work = manifest.rows + CELL_WORK * cells(grid(query, manifest.schema))
+    return start_ms / 1000 + work * (1 + len(parts(query))) / rows_per_second
+
+
+def compile(query: AggregateQuery, manifest: Manifest, terms: Terms, table: str = "snapshot") -> Plan:
+    """The plan of `query` over the native table `table`, a name the engine chose."""
+    keys = grid(query, manifest.schema)
+    if Profile(terms.profile) is Profile.OPEN:
+        sql = exact.sql(query, manifest, cells(keys), table)
+    else:
+        sql = guarded.sql(query, manifest.schema, table)
+    return Plan(sql, parts(query), keys, shape(query, manifest, terms))

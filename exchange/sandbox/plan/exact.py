@@ -1,0 +1,53 @@
+"""`open`: exact totals in one pass. Pure: no Django, no I/O."""
+
+from exchange.sandbox.plan.totals import parts
+from exchange.sandbox.plan.words import column_of, present, rows, select, stored, where
+from exchange.sandbox.query import AggregateQuery, Function, Measure
+from exchange.sandbox.schema import Column, Manifest, Role
+
+BITMAP_BITS = 1 << 26  # of all groups' bitmaps together: 8 MiB
+
+
+def sql(query: AggregateQuery, manifest: Manifest, groups: int, table: str) -> str:
+    names = [f'"{name}"' for name in query.dimensions]
+    keys = [f"{name} AS d{i}" for i, name in enumerate(names)]
+    values = [f"{_exact(part, manifest, groups)} AS v{i}" for i, part in enumerate(parts(query))]
+    return select(keys + values, f"{table}{where(query, manifest.schema)}", names)
+
+
+def _exact(part: Measure, manifest: Manifest, groups: int) -> str:
+    """One exact total; it is null only where SQL says so, a SUM of nothing."""
+    if part.column is None:
+        return "count(*)"
+    column = column_of(manifest.schema, part.column)
+    name = stored(column)
+    match part.function:
+        case Function.COUNT:
+            return rows(column)
+        case Function.SUM:
+            return f"sum({name})::BIGINT"
+        case Function.COUNT_DISTINCT:
+            return _distinct(column, manifest, groups)
+        case _:
+            raise ValueError(part.function)
+
+
+def _distinct(column: Column, manifest: Manifest, groups: int) -> str:
+    """Exact COUNT(DISTINCT). A bitmap per group is several times faster than DuckDB's set per group, where
+    the public range of values is small enough; which form is taken does not depend on the data."""
+    low, high = _range(column, manifest)
+    name = stored(column)
+    if (high - low + 1) * groups > BITMAP_BITS:
+        return f"count(DISTINCT {name}) FILTER (WHERE {present(column)})"
+    bitmap = f"coalesce(bit_count(bitstring_agg({name}, {low}, {high})), 0)"
+    return f"{bitmap} - coalesce(max({name} = 0)::INTEGER, 0)" if column.role is Role.DIMENSION else bitmap
+
+
+def _range(column: Column, manifest: Manifest) -> tuple[int, int]:
+    match column.role:
+        case Role.DIMENSION:
+            return 0, max(1, len(column.domain))
+        case Role.MEASURE:
+            return column.low, column.high
+        case Role.ENTITY:
+            return 0, max(1, manifest.entities)

@@ -1,0 +1,76 @@
+"""Fixed words, declared names and integers: all that a plan's SQL is made of. Pure: no Django, no I/O."""
+
+from typing import assert_never
+
+from exchange.sandbox.query import AggregateQuery, And, Compare, In, IsNull, Or, Predicate
+from exchange.sandbox.query.regions import joined
+from exchange.sandbox.schema import Column, Role, Schema, codes
+
+
+def select(columns: list[str], source: str, groups: list[str]) -> str:
+    grouped = f"\nGROUP BY {', '.join(groups)}" if groups else ""
+    shown = ",\n  ".join(columns)
+    return f"SELECT {shown}\nFROM {source}{grouped}"
+
+
+def where(query: AggregateQuery, schema: Schema) -> str:
+    return "" if query.where is None else f"\nWHERE {_test(query.where, schema)}"
+
+
+def _test(predicate: Predicate, schema: Schema) -> str:
+    match predicate:
+        case And(parts):
+            return _chain("AND", [_test(part, schema) for part in parts], "TRUE")
+        case Or(parts):
+            return _chain("OR", [_test(part, schema) for part in parts], "FALSE")
+        case IsNull(name, negated):
+            test = present(column_of(schema, name))
+            return test if negated else f"NOT ({test})"
+        case Compare(name, op, value):
+            return f"{stored(column_of(schema, name))} {op.value} {value:d}"
+        case In(name, values):
+            column = column_of(schema, name)
+            known = codes(column)
+            return _chain("OR", _spans(column, [known[value] for value in values]), "FALSE")
+        case _:
+            assert_never(predicate)
+
+
+def _spans(column: Column, wanted: list[int]) -> list[str]:
+    """Ranges and single codes: a few comparisons are faster than a long IN list."""
+    spans = joined([(code, code) for code in wanted])
+    name = stored(column)
+    alone = [str(low) for low, high in spans if low == high]
+    ranges = [f"{name} BETWEEN {low} AND {high}" for low, high in spans if low < high]
+    return ([f"{name} IN ({', '.join(alone)})"] if alone else []) + ranges
+
+
+def _chain(word: str, terms: list[str], empty: str) -> str:
+    """`terms` joined as a balanced tree: DuckDB limits the depth of an expression to 1,000."""
+    if len(terms) < 2:
+        return terms[0] if terms else empty
+    half = len(terms) // 2
+    return f"({_chain(word, terms[:half], empty)} {word} {_chain(word, terms[half:], empty)})"
+
+
+def present(column: Column) -> str:
+    name = stored(column)
+    return f"{name} <> 0" if column.role is Role.DIMENSION else f"{name} IS NOT NULL"
+
+
+def stored(column: Column) -> str:
+    return "_entity" if column.role is Role.ENTITY else f'"{column.name}"'
+
+
+def column_of(schema: Schema, name: str | None) -> Column:
+    column = None if name is None else schema.get(name)
+    if column is None:
+        raise KeyError(name)
+    return column
+
+
+def rows(column: Column | None) -> str:
+    """How many rows there are, or how many where `column` is not null; on two levels a FILTER would be slower."""
+    if column is None:
+        return "count(*)"
+    return f"count(nullif({stored(column)}, 0))" if column.role is Role.DIMENSION else f"count({stored(column)})"
