@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from exchange.sandbox.frames import RELEASED, Cells
-from exchange.sandbox.plan import parts
+from exchange.sandbox.plan import parts, parts_of
 from exchange.sandbox.query import AggregateQuery, Function, Measure
 from exchange.sandbox.query.grid import grid
 from exchange.sandbox.schema import Column, Kind, Manifest
@@ -25,10 +25,11 @@ def table(cells: Cells, query: AggregateQuery, manifest: Manifest, terms: Terms)
     measure is null where the cell is suppressed, where SQL says null, and an AVG where its count is zero.
     """
     columns = _dimensions(cells, query, manifest)
-    values = {part: _values(cells, i) for i, part in enumerate(parts(query))}
+    values = {part.name: _values(cells, i) for i, part in enumerate(parts(query, manifest.schema))}
     for measure in query.measures:
+        made_of = [values[part.name] for part in parts_of(measure, manifest.schema)]
         column = None if measure.column is None else manifest.schema.get(measure.column)
-        columns[measure.name] = _measure(measure, values, column)
+        columns[measure.name] = _measure(measure, made_of, column)
     released = cells["status"] == RELEASED
     columns["status"] = pa.array(np.where(released, "released", "suppressed"), pa.string())
     return pa.table(columns)
@@ -59,19 +60,18 @@ def _values(cells: Cells, i: int) -> list[int | None]:
     return [value if seen else None for value, seen in zip(cells["values"][:, i].tolist(), shown.tolist(), strict=True)]
 
 
-def _measure(measure: Measure, values: dict[Measure, list[int | None]], column: Column | None) -> pa.Array:
+def _measure(measure: Measure, made_of: list[list[int | None]], column: Column | None) -> pa.Array:
+    """`made_of` are the values of plan.parts_of(measure), in its order."""
     scale = column.scale if column else 0
     match measure.function:
         case Function.AVG:
-            totals = values[Measure(Function.SUM, measure.column)]
-            counts = values[Measure(Function.COUNT, measure.column)]
-            means = [_mean(total, count, scale) for total, count in zip(totals, counts, strict=True)]
+            means = [_mean(total, count, scale) for total, count in zip(*made_of, strict=True)]
             return pa.array(means, pa.float64())
         case Function.SUM if scale:
-            scaled = [None if v is None else Decimal(v).scaleb(-scale) for v in values[measure]]
+            scaled = [None if v is None else Decimal(v).scaleb(-scale) for v in made_of[0]]
             return pa.array(scaled, pa.decimal128(38, scale))
         case _:
-            return pa.array(values[measure], pa.int64())
+            return pa.array(made_of[0], pa.int64())
 
 
 def _mean(total: int | None, count: int | None, scale: int) -> float | None:

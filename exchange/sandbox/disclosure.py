@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exchange.sandbox.frames import RELEASED, SUPPRESSED, Cells
-from exchange.sandbox.plan import Plan
-from exchange.sandbox.query import Function, Measure
+from exchange.sandbox.plan import Part, Plan, Total
 from exchange.sandbox.terms import Terms
 
 BASIS_POINTS = 10_000
@@ -74,13 +73,13 @@ def dominated(total: int, largest: int, second: int, terms: Terms) -> bool:
     return both * BASIS_POINTS > terms.dominance * total or (total - both) * BASIS_POINTS < terms.p_ratio * largest
 
 
-def noised(cell: Mapping[str, int], i: int, part: Measure, secret: bytes) -> int:
+def noised(cell: Mapping[str, int], i: int, part: Part, secret: bytes) -> int:
     """Part `i` of a cell with its noise; counts are never below zero."""
     value, key = cell[f"v{i}"], cell[f"k{i}"]
-    if part.function is Function.COUNT_DISTINCT:
+    if part.total is Total.ENTITIES:
         return max(0, value + count_noise(secret, key, part.name))
     noise = magnitude_noise(secret, key, _name(part), cell[f"t{i}"] + cell[f"u{i}"])
-    return max(0, value + noise) if part.function is Function.COUNT else value + noise
+    return max(0, value + noise) if part.total is Total.ROWS else value + noise
 
 
 def count_noise(secret: bytes, key: int, name: str) -> int:
@@ -105,9 +104,9 @@ def half_even(numerator: int, denominator: int) -> int:
     return quotient + (rest > half or (rest == half and quotient % 2 == 1))
 
 
-def _name(part: Measure) -> str:
+def _name(part: Part) -> str:
     # A COUNT(column) over the same records as COUNT(*) must not be a second draw to average with.
-    return Function.COUNT.value if part.function is Function.COUNT else part.name
+    return part.total.value if part.total is Total.ROWS else part.name
 
 
 def _bits(secret: bytes, key: int, name: str) -> int:

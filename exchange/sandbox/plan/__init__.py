@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from exchange.sandbox.frames import Shape
 from exchange.sandbox.plan import exact, guarded
-from exchange.sandbox.plan.totals import bounds, parts
-from exchange.sandbox.query import AggregateQuery, Measure, Profile
+from exchange.sandbox.plan.totals import Part, Total, bounds, parts, parts_of
+from exchange.sandbox.query import AggregateQuery, Profile
 from exchange.sandbox.query.grid import Grid, cells, grid
 from exchange.sandbox.schema import Manifest
 from exchange.sandbox.terms import Terms
 
-__all__ = ["Plan", "compile", "deadline", "most_cells", "parts", "shape"]
+__all__ = ["Part", "Plan", "Total", "compile", "deadline", "most_cells", "parts", "parts_of", "shape"]
 
 CELL_WORK = 100  # a cell of a guarded answer costs as much as this many rows: its noise is an HMAC per total
 
@@ -31,14 +31,14 @@ class Plan:
     """
 
     sql: str
-    parts: tuple[Measure, ...]
+    parts: tuple[Part, ...]
     grid: Grid
     shape: Shape
 
 
 def shape(query: AggregateQuery, manifest: Manifest, terms: Terms) -> Shape:
     """The frame an honest vault answers with; a guarded grid, and a lone cell, are sent whole."""
-    ranges = [bounds(part, manifest, terms) for part in parts(query)]
+    ranges = [bounds(part, manifest, terms) for part in parts(query, manifest.schema)]
     guarded = Profile(terms.profile) is not Profile.OPEN
     size = cells(grid(query, manifest.schema))
     complete = guarded or not query.dimensions
@@ -65,7 +65,7 @@ def deadline(query: AggregateQuery, manifest: Manifest, terms: Terms, rows_per_s
     if Profile(terms.profile) is Profile.OPEN:
         return 0.0
     work = manifest.rows + CELL_WORK * cells(grid(query, manifest.schema))
-    return start_ms / 1000 + work * (1 + len(parts(query))) / rows_per_second
+    return start_ms / 1000 + work * (1 + len(parts(query, manifest.schema))) / rows_per_second
 
 
 def compile(query: AggregateQuery, manifest: Manifest, terms: Terms, table: str = "snapshot") -> Plan:
@@ -75,4 +75,4 @@ def compile(query: AggregateQuery, manifest: Manifest, terms: Terms, table: str 
         sql = exact.sql(query, manifest, cells(keys), table)
     else:
         sql = guarded.sql(query, manifest.schema, table)
-    return Plan(sql, parts(query), keys, shape(query, manifest, terms))
+    return Plan(sql, parts(query, manifest.schema), keys, shape(query, manifest, terms))

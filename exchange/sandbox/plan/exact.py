@@ -1,8 +1,8 @@
 """`open`: exact totals in one pass. Pure: no Django, no I/O."""
 
-from exchange.sandbox.plan.totals import parts
-from exchange.sandbox.plan.words import column_of, present, rows, select, stored, where
-from exchange.sandbox.query import AggregateQuery, Function, Measure
+from exchange.sandbox.plan.totals import Part, Total, parts
+from exchange.sandbox.plan.words import present, rows, select, stored, where
+from exchange.sandbox.query import AggregateQuery
 from exchange.sandbox.schema import Column, Manifest, Role
 
 BITMAP_BITS = 1 << 26  # of all groups' bitmaps together: 8 MiB
@@ -11,25 +11,21 @@ BITMAP_BITS = 1 << 26  # of all groups' bitmaps together: 8 MiB
 def sql(query: AggregateQuery, manifest: Manifest, groups: int, table: str) -> str:
     names = [f'"{name}"' for name in query.dimensions]
     keys = [f"{name} AS d{i}" for i, name in enumerate(names)]
-    values = [f"{_exact(part, manifest, groups)} AS v{i}" for i, part in enumerate(parts(query))]
+    values = [f"{_exact(part, manifest, groups)} AS v{i}" for i, part in enumerate(parts(query, manifest.schema))]
     return select(keys + values, f"{table}{where(query, manifest.schema)}", names)
 
 
-def _exact(part: Measure, manifest: Manifest, groups: int) -> str:
+def _exact(part: Part, manifest: Manifest, groups: int) -> str:
     """One exact total; it is null only where SQL says so, a SUM of nothing."""
     if part.column is None:
         return "count(*)"
-    column = column_of(manifest.schema, part.column)
-    name = stored(column)
-    match part.function:
-        case Function.COUNT:
-            return rows(column)
-        case Function.SUM:
-            return f"sum({name})::BIGINT"
-        case Function.COUNT_DISTINCT:
-            return _distinct(column, manifest, groups)
-        case _:
-            raise ValueError(part.function)
+    match part.total:
+        case Total.ROWS:
+            return rows(part.column)
+        case Total.SUM:
+            return f"sum({stored(part.column)})::BIGINT"
+        case Total.ENTITIES:
+            return _distinct(part.column, manifest, groups)
 
 
 def _distinct(column: Column, manifest: Manifest, groups: int) -> str:

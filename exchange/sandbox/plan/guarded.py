@@ -1,8 +1,8 @@
 """`guarded`: what disclosure control needs of every cell. Pure: no Django, no I/O."""
 
-from exchange.sandbox.plan.totals import parts
-from exchange.sandbox.plan.words import column_of, present, rows, select, stored, where
-from exchange.sandbox.query import AggregateQuery, Function, Measure
+from exchange.sandbox.plan.totals import Part, Total, parts
+from exchange.sandbox.plan.words import present, rows, select, stored, where
+from exchange.sandbox.query import AggregateQuery
 from exchange.sandbox.schema import Schema
 
 
@@ -10,8 +10,8 @@ def sql(query: AggregateQuery, schema: Schema, table: str) -> str:
     """Two exact levels: what each entity contributes to each cell, then the cells."""
     names = [f'"{name}"' for name in query.dimensions]
     inner, outer = [], ["count(*) AS entities"]
-    for i, part in enumerate(parts(query)):
-        for name, row, cell in _contributions(part, schema):
+    for i, part in enumerate(parts(query, schema)):
+        for name, row, cell in _contributions(part):
             inner += [f"{row} AS {name}{i}"] if row else []
             outer.append(f"{cell.replace('#', str(i))} AS {name}{i}")
     source = select([*names, *inner], f"{table}{where(query, schema)}", [*names, "_entity"])
@@ -19,17 +19,17 @@ def sql(query: AggregateQuery, schema: Schema, table: str) -> str:
     return select(keys + outer, f"(\n{source}\n)", names)
 
 
-def _contributions(part: Measure, schema: Schema) -> list[tuple[str, str, str]]:
+def _contributions(part: Part) -> list[tuple[str, str, str]]:
     """(name, per entity, per cell) of what disclosure control needs of `part`; # is its number.
 
     The key adds up the rows that contribute, so a COUNT(column) without nulls is noised as COUNT(*) is.
     """
-    if part.function is Function.COUNT_DISTINCT:
+    if part.total is Total.ENTITIES:
         return [("v", "", "count(*)"), ("k", "sum(_key::BIGINT)::BIGINT", "coalesce(sum(k#), 0)::BIGINT")]
-    column = None if part.column is None else column_of(schema, part.column)
+    column = part.column
     key = "_key::BIGINT" if column is None else f"CASE WHEN {present(column)} THEN _key::BIGINT END"
     value, mass, magnitude = rows(column), "", "v#"
-    if part.function is Function.SUM and column is not None:
+    if part.total is Total.SUM and column is not None:
         value, mass = (f"coalesce(sum({x}), 0)::BIGINT" for x in (stored(column), f"abs({stored(column)})"))
         magnitude = "a#"
     return [
