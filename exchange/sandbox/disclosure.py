@@ -8,7 +8,7 @@ same noise. All arithmetic is on integers.
 """
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,13 @@ from exchange.sandbox.terms import Terms
 BASIS_POINTS = 10_000
 COUNT_BITS, MAGNITUDE_BITS = 8, 64
 
+FREE = 1_000
+
 Found = Mapping[str, npt.NDArray[np.generic]]
 """The engine's result by column, see plan.Plan; masked arrays where a value is null."""
+
+Cell = Mapping[str, int]
+"""One row of it."""
 
 
 def open_cells(found: Found, plan: Plan) -> Cells:
@@ -37,18 +42,69 @@ def open_cells(found: Found, plan: Plan) -> Cells:
     return cells
 
 
-def guarded_cells(found: Found, plan: Plan, terms: Terms, secret: bytes) -> Cells:
-    """The whole grid; suppressed cells, and empty ones, are zero in every field but key and status."""
+def cells_of(found: Found, plan: Plan) -> dict[tuple[int, ...], Cell]:
+    """The engine's rows by the codes of their dimensions."""
+    columns = {name: values.tolist() for name, values in found.items()}
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return {tuple(row[f"d{i}"] for i in range(len(plan.grid))): row for row in rows}
+
+
+def guarded_cells(
+    seen: Mapping[tuple[int, ...], Cell],
+    exact: Mapping[tuple[int, ...], Cell],
+    plan: Plan,
+    terms: Terms,
+    secret: bytes,
+) -> Cells:
+    """The whole grid; suppressed cells, and empty ones, are zero in every field but key and status.
+
+    `seen` is every cell that has rows, `exact` at least those that `settled` does not settle.
+    """
     cells = np.zeros(plan.shape.cells, plan.shape.dtype)
     cells["key"] = np.arange(plan.shape.cells, dtype=np.uint64)
     cells["status"] = SUPPRESSED
-    columns = {name: values.tolist() for name, values in found.items()}
-    for row, key in enumerate(_keys(found, plan).tolist()):
-        cell = {name: values[row] for name, values in columns.items()}
-        if releasable(cell, len(plan.parts), terms):
+    for key, (codes, cell) in zip(_positions(list(seen), plan), seen.items(), strict=True):
+        held = bounded(cell, plan.parts)
+        if codes in exact:
+            held = {**exact[codes], **{name: held[name] for name in held if name[0] in "tu"}}
+        if releasable(held, len(plan.parts), terms):
             cells["status"][key] = RELEASED
-            cells["values"][key] = [noised(cell, i, part, secret) for i, part in enumerate(plan.parts)]
+            cells["values"][key] = [noised(held, i, part, secret) for i, part in enumerate(plan.parts)]
     return cells
+
+
+def bounded(cell: Cell, parts: Sequence[Part]) -> dict[str, int]:
+    """A cell of the first look as an exact one: at least so many entities, and, where the bound is good enough,
+    two largest of at most so much.
+
+    An entity has at most `most` rows in the cell, and adds at most `most` times the largest value of a row. The
+    bound stands in for the exact figure where twice of it is at most a FREE-th of the total; whether it does
+    depends on the cell's records alone, not on what else is asked of them, so that the noise does neither.
+    """
+    rows, most = cell["rows"], max(1, cell["most"])
+    held = {"entities": -(-rows // most)}
+    for i, part in enumerate(parts):
+        held |= {f"v{i}": cell[f"v{i}"], f"k{i}": cell[f"k{i}"]}
+        if part.total is Total.ENTITIES:
+            held["entities"] = max(held["entities"], cell[f"v{i}"])
+            continue
+        if part.column is not None:
+            held[f"n{i}"] = -(-cell.get(f"n{i}", cell[f"v{i}"]) // most)
+        held[f"a{i}"] = cell.get(f"a{i}", cell[f"v{i}"])
+        largest = most * cell.get(f"x{i}", 1)
+        if 2 * largest * FREE <= held[f"a{i}"]:
+            held |= {f"t{i}": largest, f"u{i}": largest}
+    return held
+
+
+def settled(cell: Cell, parts: Sequence[Part], terms: Terms) -> bool:
+    """Whether the first look settles a cell: it surely has too few entities, or is surely released."""
+    contributing = [cell["rows"], *(cell.get(f"n{i}", cell[f"v{i}"]) for i, p in enumerate(parts) if p.column)]
+    if min(contributing) < max(1, terms.threshold):
+        return True
+    held = bounded(cell, parts)
+    free = all(f"t{i}" in held for i, part in enumerate(parts) if part.total is not Total.ENTITIES)
+    return free and releasable(held, len(parts), terms)
 
 
 def releasable(cell: Mapping[str, int], parts: int, terms: Terms) -> bool:
@@ -91,9 +147,11 @@ def magnitude_noise(secret: bytes, key: int, name: str, two_largest: int) -> int
     """Noise of a row count or sum: s × z, rounded half to even.
 
     `two_largest` is the sum of the two largest entities' absolute contributions and s half of it. z is
-    (popcount of 64 bits - 32) / 8: mean 0, variance 1/4, largest 4; so |noise| ≤ 2 × `two_largest`.
+    (popcount of 64 bits - 32) / 8: mean 0, variance 1/4, largest 4; so |noise| ≤ 2 × `two_largest`. Another scale
+    draws another z: two releases of one total, with one z at two scales, would be two equations for it.
     """
-    centred = (_bits(secret, key, name) & (1 << MAGNITUDE_BITS) - 1).bit_count() - MAGNITUDE_BITS // 2
+    drawn = _bits(secret, key, f"{name} {two_largest}") & (1 << MAGNITUDE_BITS) - 1
+    centred = drawn.bit_count() - MAGNITUDE_BITS // 2
     return half_even(two_largest * centred, 16)
 
 
@@ -110,7 +168,7 @@ def _name(part: Part) -> str:
 
 
 def _bits(secret: bytes, key: int, name: str) -> int:
-    """256 bits fixed by the secret, the sum of the contributing rows' keys and the measure."""
+    """256 bits fixed by the secret, the sum of the contributing rows' keys and what is noised."""
     return int.from_bytes(hmac.digest(secret, key.to_bytes(8, "big") + name.encode(), "sha256"), "big")
 
 
@@ -122,3 +180,10 @@ def _keys(found: Found, plan: Plan) -> npt.NDArray[np.int64]:
     for i, codes in enumerate(plan.grid):
         keys = keys * len(codes) + np.searchsorted(np.array(codes), np.ma.getdata(found[f"d{i}"]))
     return keys
+
+
+def _positions(cells: Sequence[tuple[int, ...]], plan: Plan) -> list[int]:
+    """The same for cells given by their codes."""
+    columns = {f"d{i}": np.array([codes[i] for codes in cells], np.int64) for i in range(len(plan.grid))}
+    keys: list[int] = _keys(columns, plan).tolist()
+    return keys if cells else []

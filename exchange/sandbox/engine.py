@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from exchange.sandbox import disclosure, plan
 from exchange.sandbox.frames import Cells
-from exchange.sandbox.query import AggregateQuery, Profile
+from exchange.sandbox.query import AggregateQuery
 from exchange.sandbox.schema import Manifest, SchemaError, manifest_from_json
 from exchange.sandbox.terms import Terms
 
@@ -81,13 +81,24 @@ class Engine:
         manifest = self.manifest(resource, snapshot)
         table = self._table(resource, snapshot)
         compiled = plan.compile(query, manifest, terms, table)
+        found = self._found(compiled.sql)
+        if compiled.again is None:
+            return disclosure.open_cells(found, compiled)
+        seen = disclosure.cells_of(found, compiled)
+        unclear = [codes for codes, cell in seen.items() if not disclosure.settled(cell, compiled.parts, terms)]
+        exact = {}
+        if unclear:
+            all_of_them = len(unclear) == len(seen)
+            again = self._found(compiled.again(None if all_of_them else unclear))
+            exact = disclosure.cells_of(again, compiled)
+        return disclosure.guarded_cells(seen, exact, compiled, terms, self._secret)
+
+    def _found(self, sql: str) -> disclosure.Found:
         try:
-            found = self._duckdb.execute(compiled.sql).fetchnumpy()
+            found: disclosure.Found = self._duckdb.execute(sql).fetchnumpy()
         except (duckdb.Error, MemoryError):
             raise EngineFailed from None
-        if Profile(terms.profile) is Profile.OPEN:
-            return disclosure.open_cells(found, compiled)
-        return disclosure.guarded_cells(found, compiled, terms, self._secret)
+        return found
 
     def _read_manifest(self, resource: str, snapshot: str) -> tuple[Manifest, str]:
         key = (resource, snapshot)

@@ -42,7 +42,7 @@ def prices(folder: Path, *values: str) -> list[int | None]:
 def test_a_snapshot_holds_integers_only(tmp_path: Path) -> None:
     taken = snapshots.flights(tmp_path)
     frame = stored(taken)
-    expected = {"carrier", "origin", "month", "dep_delay", "arr_delay", "distance", "_entity", "_rank", "_key"}
+    expected = {"carrier", "origin", "month", "dep_delay", "arr_delay", "distance", "_entity", "_rank", "_rows", "_key"}
     assert set(frame.columns) == expected
     assert all(kind.kind in "iuf" for kind in frame.dtypes)
 

@@ -63,7 +63,11 @@ def compiled(text: str) -> plan.Plan:
 def test_the_generated_sql_is_the_reviewed_one(name: str) -> None:
     """To accept a change, delete the file and run again; the new one is written and the test fails once."""
     path = SNAPSHOTS / f"{name}.sql"
-    text = f"-- {ASKED[name]}\n{compiled(ASKED[name]).sql}\n"
+    made = compiled(ASKED[name])
+    text = f"-- {ASKED[name]}\n{made.sql}\n"
+    if made.again:
+        cells = [(code,) * len(made.grid) for code in (1, 2)] if made.grid else None
+        text += f"-- again, of the cells (1, …) and (2, …)\n{made.again(cells)}\n"
     if not path.exists():
         path.write_text(text)
         pytest.fail(f"{path.name} was not there; review and commit it")

@@ -116,6 +116,7 @@ class Rows:
         """Replace ids in order of appearance by ids of the entities kept, and digests by keys and ranks."""
         entity = found["_entity"].astype(np.int64)
         found["_rank"] = keys.ranks(self._secret, entity, self._entities().names).astype(np.int32)
+        found["_rows"] = np.bincount(entity)[entity].astype(np.int32)
         found["_key"] = keys.row_keys(self._secret, found.pop("_digest").astype(np.uint64))
 
     def _column(self, name: str, found: dict[str, Array], order: npt.NDArray[np.intp]) -> pa.Array:

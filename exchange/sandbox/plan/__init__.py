@@ -5,7 +5,9 @@ scaled integers; the grid of cells, the bounds of every value and the deadline f
 schema and the number of rows, which are public.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from exchange.sandbox.frames import Shape
 from exchange.sandbox.plan import exact, guarded
@@ -24,13 +26,13 @@ CELL_WORK = 100  # a cell of a guarded answer costs as much as this many rows: i
 class Plan:
     """What the engine runs, and how its small result becomes cells.
 
-    The result has columns d0, d1 … (codes of the dimensions) and, on `open`, v0, v1 … (one per part of
-    `parts`). On `guarded` it has `entities` and for part i: v (total), a (sum of entities' absolute
-    contributions), t and u (the two largest of them), n (how many entities contribute, where that can be fewer
-    than `entities`) and k (sum of the row keys that contribute), each with i.
+    The result of `sql` has columns d0, d1 … (codes of the dimensions) and, on `open`, v0, v1 … (one per part of
+    `parts`); on `guarded` those of guarded.look. `again` makes the statement that asks some cells, given as
+    their codes, again, with the columns of guarded.exact; on `open` there is nothing to ask again.
     """
 
     sql: str
+    again: Callable[[Sequence[guarded.Codes] | None], str] | None
     parts: tuple[Part, ...]
     grid: Grid
     shape: Shape
@@ -72,7 +74,8 @@ def compile(query: AggregateQuery, manifest: Manifest, terms: Terms, table: str 
     """The plan of `query` over the native table `table`, a name the engine chose."""
     keys = grid(query, manifest.schema)
     if Profile(terms.profile) is Profile.OPEN:
-        sql = exact.sql(query, manifest, cells(keys), table)
+        sql, again = exact.sql(query, manifest, cells(keys), table), None
     else:
-        sql = guarded.sql(query, manifest.schema, table)
-    return Plan(sql, parts(query, manifest.schema), keys, shape(query, manifest, terms))
+        sql = guarded.look(query, manifest, cells(keys), table)
+        again = partial(guarded.exact, query, manifest.schema, table)
+    return Plan(sql, again, parts(query, manifest.schema), keys, shape(query, manifest, terms))

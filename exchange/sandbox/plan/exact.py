@@ -5,7 +5,7 @@ from exchange.sandbox.plan.words import present, rows, select, stored, where
 from exchange.sandbox.query import AggregateQuery
 from exchange.sandbox.schema import Column, Manifest, Role
 
-BITMAP_BITS = 1 << 26  # of all groups' bitmaps together: 8 MiB
+BITMAP_BITS = 1 << 29  # of all groups' bitmaps together, in each thread: 64 MiB
 
 
 def sql(query: AggregateQuery, manifest: Manifest, groups: int, table: str) -> str:
@@ -31,12 +31,22 @@ def _exact(part: Part, manifest: Manifest, groups: int) -> str:
 def _distinct(column: Column, manifest: Manifest, groups: int) -> str:
     """Exact COUNT(DISTINCT). A bitmap per group is several times faster than DuckDB's set per group, where
     the public range of values is small enough; which form is taken does not depend on the data."""
+    if not fits_bitmap(column, manifest, groups):
+        return f"count(DISTINCT {stored(column)}) FILTER (WHERE {present(column)})"
+    return bitmap(column, manifest)
+
+
+def fits_bitmap(column: Column, manifest: Manifest, groups: int) -> bool:
+    low, high = _range(column, manifest)
+    return (high - low + 1) * groups <= BITMAP_BITS
+
+
+def bitmap(column: Column, manifest: Manifest) -> str:
+    """SQL: the number of distinct values, null apart."""
     low, high = _range(column, manifest)
     name = stored(column)
-    if (high - low + 1) * groups > BITMAP_BITS:
-        return f"count(DISTINCT {name}) FILTER (WHERE {present(column)})"
-    bitmap = f"coalesce(bit_count(bitstring_agg({name}, {low}, {high})), 0)"
-    return f"{bitmap} - coalesce(max({name} = 0)::INTEGER, 0)" if column.role is Role.DIMENSION else bitmap
+    found = f"coalesce(bit_count(bitstring_agg({name}, {low}, {high})), 0)"
+    return f"{found} - coalesce(max({name} = 0)::INTEGER, 0)" if column.role is Role.DIMENSION else found
 
 
 def _range(column: Column, manifest: Manifest) -> tuple[int, int]:

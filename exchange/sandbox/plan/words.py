@@ -13,8 +13,11 @@ def select(columns: list[str], source: str, groups: list[str]) -> str:
     return f"SELECT {shown}\nFROM {source}{grouped}"
 
 
-def where(query: AggregateQuery, schema: Schema) -> str:
-    return "" if query.where is None else f"\nWHERE {_test(query.where, schema)}"
+def where(query: AggregateQuery, schema: Schema, also: str = "") -> str:
+    """The query's filter, and `also`, SQL of our own."""
+    tests = [] if query.where is None else [_test(query.where, schema)]
+    tests += [f"({also})"] if also else []
+    return f"\nWHERE {' AND '.join(tests)}" if tests else ""
 
 
 def _test(predicate: Predicate, schema: Schema) -> str:

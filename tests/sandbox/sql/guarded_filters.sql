@@ -1,5 +1,14 @@
 -- SELECT carrier, COUNT(*) FROM flights WHERE month BETWEEN 2 AND 3 AND NOT origin IN ('EWR') GROUP BY carrier
 SELECT "carrier" AS d0,
+  count(*) AS rows,
+  coalesce(max(_rows), 0)::BIGINT AS most,
+  count(*) AS v0,
+  coalesce(sum(_key::BIGINT), 0)::BIGINT AS k0
+FROM snapshot
+WHERE ("month" BETWEEN 2 AND 3 AND "origin" BETWEEN 2 AND 3)
+GROUP BY "carrier"
+-- again, of the cells (1, …) and (2, …)
+SELECT "carrier" AS d0,
   count(*) AS entities,
   coalesce(sum(v0), 0)::BIGINT AS v0,
   coalesce(sum(v0), 0)::BIGINT AS a0,
@@ -11,7 +20,7 @@ SELECT "carrier",
   count(*) AS v0,
   coalesce(sum(_key::BIGINT), 0)::BIGINT AS k0
 FROM snapshot
-WHERE ("month" BETWEEN 2 AND 3 AND "origin" BETWEEN 2 AND 3)
+WHERE ("month" BETWEEN 2 AND 3 AND "origin" BETWEEN 2 AND 3) AND (("carrier" = 1) OR ("carrier" = 2))
 GROUP BY "carrier", _entity
 )
 GROUP BY "carrier"

@@ -1,4 +1,12 @@
 -- SELECT COUNT(*), COUNT(DISTINCT tailnum) FROM flights
+SELECT count(*) AS rows,
+  coalesce(max(_rows), 0)::BIGINT AS most,
+  count(*) AS v0,
+  coalesce(sum(_key::BIGINT), 0)::BIGINT AS k0,
+  coalesce(bit_count(bitstring_agg(_entity, 0, 168)), 0) AS v1,
+  coalesce(sum(_key::BIGINT), 0)::BIGINT AS k1
+FROM snapshot
+-- again, of the cells (1, …) and (2, …)
 SELECT count(*) AS entities,
   coalesce(sum(v0), 0)::BIGINT AS v0,
   coalesce(sum(v0), 0)::BIGINT AS a0,
