@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from exchange.sandbox.frames import RELEASED, SUPPRESSED, Cells
-from exchange.sandbox.plan import Part, Plan, Total
+from exchange.sandbox.plan import Part, Plan
+from exchange.sandbox.query import Total
 from exchange.sandbox.terms import Terms
 
 BASIS_POINTS = 10_000
@@ -74,12 +75,12 @@ def dominated(total: int, largest: int, second: int, terms: Terms) -> bool:
 
 
 def noised(cell: Mapping[str, int], i: int, part: Part, secret: bytes) -> int:
-    """Part `i` of a cell with its noise; counts are never below zero."""
+    """Part `i` of a cell with its noise; counts and sums of squares are never below zero."""
     value, key = cell[f"v{i}"], cell[f"k{i}"]
     if part.total is Total.ENTITIES:
         return max(0, value + count_noise(secret, key, part.name))
     noise = magnitude_noise(secret, key, _name(part), cell[f"t{i}"] + cell[f"u{i}"])
-    return max(0, value + noise) if part.total is Total.ROWS else value + noise
+    return value + noise if part.total is Total.SUM else max(0, value + noise)
 
 
 def count_noise(secret: bytes, key: int, name: str) -> int:

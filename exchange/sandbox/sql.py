@@ -36,7 +36,7 @@ from exchange.sandbox.query.question import (
 MAX_BYTES = 8 * 1024
 MAX_TOKENS = 4_000
 LANGUAGE = (
-    "SELECT dimensions and COUNT, COUNT(DISTINCT), SUM or AVG of a column FROM one product"
+    "SELECT dimensions and COUNT, COUNT(DISTINCT), SUM, AVG, VARIANCE or STDDEV of a column FROM one product"
     " WHERE conditions GROUP BY dimensions"
 )
 
@@ -48,6 +48,7 @@ _OPS: dict[type[exp.Expr], Op] = {
 _MIRRORED = {Op.EQ: Op.EQ, Op.NE: Op.NE, Op.LT: Op.GT, Op.LE: Op.GE, Op.GT: Op.LT, Op.GE: Op.LE}
 _FUNCTIONS: dict[type[exp.Expr], Function] = {
     exp.Count: Function.COUNT, exp.Sum: Function.SUM, exp.Avg: Function.AVG,
+    exp.Variance: Function.VARIANCE, exp.Stddev: Function.STDDEV, exp.StddevSamp: Function.STDDEV,
 }  # fmt: skip
 _NOTHING = Every(())
 
@@ -320,7 +321,7 @@ class _Reader:
             self.faults.add(
                 "function_unknown",
                 f"a function is not offered{_position(node)}",
-                "offered are COUNT, SUM, AVG",
+                "offered are COUNT, SUM, AVG, VARIANCE, STDDEV",
             )
         else:
             self._refuse(node, "something is missing" if node is None else f"{_name(node)} is not offered here", hint)

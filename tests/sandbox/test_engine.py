@@ -83,6 +83,14 @@ def test_guarded_cells_that_are_released_are_large_enough_and_near_the_truth(fli
     assert ((shown["sum_distance"] - shown["distance"]).abs() <= 0.2 * shown["distance"]).all()
 
 
+def test_a_guarded_spread_is_near_the_truth(flights: Snapshot) -> None:
+    found = flights.ask("SELECT carrier, STDDEV(distance) FROM flights GROUP BY carrier").set_index("carrier")
+    frame = samples.flights()[0]
+    due = frame[frame["tailnum"].notna()].groupby("carrier")["distance"].std()
+    for carrier in ("AA", "DL", "UA"):
+        assert found.loc[carrier, "stddev_distance"] == pytest.approx(due[carrier], rel=0.25)
+
+
 def test_a_dominated_cell_is_suppressed_though_it_has_enough_entities(flights: Snapshot) -> None:
     frame = samples.flights()[0]
     assert frame[frame["carrier"] == "OO"]["tailnum"].nunique() >= 10
@@ -142,8 +150,8 @@ def test_every_answer_fits_its_shape(flights: Snapshot, text: str) -> None:
 
 
 AGGREGATES = {
-    "air": ["COUNT(*)", "COUNT(station)", "COUNT(DISTINCT day)", "COUNT(DISTINCT pm25)", "SUM(pm25)", "AVG(pm25)"],
-    "flights": ["COUNT(*)", "COUNT(carrier)", "COUNT(DISTINCT tailnum)", "SUM(dep_delay)", "AVG(distance)"],
+    "air": ["COUNT(*)", "COUNT(station)", "COUNT(DISTINCT day)", "COUNT(DISTINCT pm25)", "SUM(pm25)", "STDDEV(pm25)"],
+    "flights": ["COUNT(*)", "COUNT(carrier)", "COUNT(DISTINCT tailnum)", "SUM(dep_delay)", "STDDEV(distance)"],
 }
 FILTERS = {
     "air": [

@@ -1,8 +1,8 @@
 """`open`: exact totals in one pass. Pure: no Django, no I/O."""
 
-from exchange.sandbox.plan.totals import Part, Total, parts
-from exchange.sandbox.plan.words import present, rows, select, stored, where
-from exchange.sandbox.query import AggregateQuery
+from exchange.sandbox.plan.totals import Part, centre, parts
+from exchange.sandbox.plan.words import present, rows, select, square, stored, where
+from exchange.sandbox.query import AggregateQuery, Total
 from exchange.sandbox.schema import Column, Manifest, Role
 
 BITMAP_BITS = 1 << 26  # of all groups' bitmaps together: 8 MiB
@@ -24,6 +24,8 @@ def _exact(part: Part, manifest: Manifest, groups: int) -> str:
             return rows(part.column)
         case Total.SUM:
             return f"sum({stored(part.column)})::BIGINT"
+        case Total.SQUARES:
+            return f"sum({square(part.column, centre(part.column))})::BIGINT"
         case Total.ENTITIES:
             return _distinct(part.column, manifest, groups)
 

@@ -1,8 +1,8 @@
 """`guarded`: what disclosure control needs of every cell. Pure: no Django, no I/O."""
 
-from exchange.sandbox.plan.totals import Part, Total, parts
-from exchange.sandbox.plan.words import present, rows, select, stored, where
-from exchange.sandbox.query import AggregateQuery
+from exchange.sandbox.plan.totals import Part, centre, parts
+from exchange.sandbox.plan.words import present, rows, select, square, stored, where
+from exchange.sandbox.query import AggregateQuery, Total
 from exchange.sandbox.schema import Schema
 
 
@@ -32,6 +32,8 @@ def _contributions(part: Part) -> list[tuple[str, str, str]]:
     if part.total is Total.SUM and column is not None:
         value, mass = (f"coalesce(sum({x}), 0)::BIGINT" for x in (stored(column), f"abs({stored(column)})"))
         magnitude = "a#"
+    if part.total is Total.SQUARES and column is not None:  # never negative: a total is its own magnitude
+        value = f"coalesce(sum({square(column, centre(column))}), 0)::BIGINT"
     return [
         *([] if column is None else [("n", rows(column), "count(nullif(n#, 0))")]),
         ("v", value, "coalesce(sum(v#), 0)::BIGINT"),

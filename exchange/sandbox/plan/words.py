@@ -62,6 +62,12 @@ def stored(column: Column) -> str:
     return "_entity" if column.role is Role.ENTITY else f'"{column.name}"'
 
 
+def square(column: Column, centre: int) -> str:
+    """The square of a measure about `centre`; 64 bits before it is multiplied, for measures are stored narrow."""
+    distance = f"({stored(column)}::BIGINT - {centre})" if centre else f"{stored(column)}::BIGINT"
+    return f"{distance} * {distance}"
+
+
 def column_of(schema: Schema, name: str | None) -> Column:
     column = None if name is None else schema.get(name)
     if column is None:

@@ -6,13 +6,14 @@ The rules of DESIGN section 4 stand in `Rules`; the node asks them again of what
 from exchange.errors import Problem
 from exchange.sandbox.query.faults import Faults
 from exchange.sandbox.query.grid import cells, grid
-from exchange.sandbox.query.model import AggregateQuery, Bound, Function, Measure, Output, Predicate, Profile
+from exchange.sandbox.query.model import MADE_OF, AggregateQuery, Bound, Function, Measure, Output, Predicate, Profile
 from exchange.sandbox.query.normal import render, tree
 from exchange.sandbox.query.question import Among, Condition, Every, Item, Missing, Not, Question, Some, Test
 from exchange.sandbox.schema import Column, Role, Schema
 
 MAX_MEASURES = 16
 MAX_DIMENSIONS = 6
+MAX_TOTALS = 32  # a frame tells which of a cell's totals are null in 32 bits
 MAX_CONDITIONS = 200
 MAX_LITERALS = 1_000
 MAX_COMPARISONS = 1_000_000  # of a condition's dimension with each value of its domain: a tenth of a second
@@ -62,6 +63,8 @@ class Rules:
     def whole(self, query: AggregateQuery) -> None:
         """What is known once every part is: the grid, the names of the answer, the product itself."""
         self.size("cells", cells(grid(query, self.schema)), MAX_CELLS[self.profile])
+        totals = {(total, measure.column) for measure in query.measures for total in MADE_OF[measure.function]}
+        self.size("totals", len(totals), MAX_TOTALS)
         if clash := {measure.name for measure in query.measures} & set(query.dimensions):
             self.faults.add("sql_unsupported", f"{min(clash)} would name two columns of the answer")
         if self.profile is Profile.PRIVATE:
@@ -86,7 +89,7 @@ class Rules:
                 return True
             case Function.COUNT_DISTINCT:
                 return self.profile is Profile.OPEN or column.role is Role.ENTITY
-            case Function.SUM | Function.AVG:
+            case Function.SUM | Function.AVG | Function.VARIANCE | Function.STDDEV:
                 return column.role is Role.MEASURE
 
     def _refuse_measure(self, function: Function, column: Column) -> None:

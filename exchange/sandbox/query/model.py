@@ -23,6 +23,28 @@ class Function(StrEnum):
     COUNT_DISTINCT = "count_distinct"
     SUM = "sum"
     AVG = "avg"
+    VARIANCE = "variance"  # of the sample: divided by n - 1
+    STDDEV = "stddev"  # its square root
+
+
+class Total(StrEnum):
+    """What is added up. Their names are part of the noise's key: a renamed one would be drawn anew."""
+
+    ROWS = "count"  # rows; of a column: rows where it is not null
+    ENTITIES = "count_distinct"  # distinct values
+    SUM = "sum"
+    SQUARES = "squares"  # of the distances from a public centre, see plan.totals.centre
+
+
+MADE_OF: dict[Function, tuple[Total, ...]] = {
+    Function.COUNT: (Total.ROWS,),
+    Function.COUNT_DISTINCT: (Total.ENTITIES,),
+    Function.SUM: (Total.SUM,),
+    Function.AVG: (Total.SUM, Total.ROWS),
+    Function.VARIANCE: (Total.SQUARES, Total.SUM, Total.ROWS),
+    Function.STDDEV: (Total.SQUARES, Total.SUM, Total.ROWS),
+}
+"""The totals of each function."""
 
 
 class Op(StrEnum):
