@@ -78,8 +78,8 @@ def noised(cell: Mapping[str, int], i: int, part: Part, secret: bytes) -> int:
     """Part `i` of a cell with its noise; counts and sums of squares are never below zero."""
     value, key = cell[f"v{i}"], cell[f"k{i}"]
     if part.total is Total.ENTITIES:
-        return max(0, value + count_noise(secret, key, part.name))
-    noise = magnitude_noise(secret, key, _name(part), cell[f"t{i}"] + cell[f"u{i}"])
+        return max(0, value + count_noise(secret, key, part.drawn))
+    noise = magnitude_noise(secret, key, part.drawn, cell[f"t{i}"] + cell[f"u{i}"])
     return value + noise if part.total is Total.SUM else max(0, value + noise)
 
 
@@ -103,11 +103,6 @@ def half_even(numerator: int, denominator: int) -> int:
     quotient, rest = divmod(numerator, denominator)
     half = denominator // 2
     return quotient + (rest > half or (rest == half and quotient % 2 == 1))
-
-
-def _name(part: Part) -> str:
-    # A COUNT(column) over the same records as COUNT(*) must not be a second draw to average with.
-    return part.total.value if part.total is Total.ROWS else part.name
 
 
 def _bits(secret: bytes, key: int, name: str) -> int:

@@ -99,3 +99,43 @@ def test_a_variance_with_noise_is_never_below_zero() -> None:
     column = SCHEMA.columns[2]
     assert answer._spread(column, 10, 100, 3) == (0, 600)
     assert answer._spread(column, 10, 100, 1) is None
+
+
+# --- Filters of aggregates
+
+AGGREGATES = ["COUNT(*)", "COUNT(m)", "COUNT(s)", "COUNT(DISTINCT t)", "COUNT(DISTINCT m)", "SUM(m)", "AVG(m)",
+              "STDDEV(far)"]  # fmt: skip
+
+
+@settings(deadline=None)
+@given(
+    items=st.lists(st.tuples(st.sampled_from(AGGREGATES), st.sampled_from(FILTERS)), min_size=1, max_size=6),
+    where=st.sampled_from(FILTERS),
+)
+def test_a_filtered_aggregate_is_what_duckdb_gives(
+    database: duckdb.DuckDBPyConnection, items: list[tuple[str, str]], where: str
+) -> None:
+    said = where if where != "TRUE" else "m IS NULL OR m IS NOT NULL"
+    shown = [
+        f"{item} FILTER (WHERE {test if test != 'TRUE' else said}) AS c{i}" for i, (item, test) in enumerate(items)
+    ]
+    for text in (
+        f"SELECT {', '.join(shown)} FROM p WHERE {said}",
+        f"SELECT s, t, {', '.join(shown)} FROM p WHERE {said} GROUP BY s, t",
+    ):
+        assert in_any_order(ours(database, text)) == in_any_order(theirs(database, text))
+
+
+CASES = [
+    "SUM(CASE WHEN m > 0 THEN far END)",
+    "COUNT(CASE WHEN m > 0 THEN 1 END)",
+    "SUM(CASE WHEN t = 'x' THEN 1 ELSE 0 END)",
+    "AVG(CASE WHEN s <> 'a' AND t = 'y' THEN m ELSE NULL END)",
+    "COUNT(DISTINCT CASE WHEN t = 'x' THEN s END)",
+]
+
+
+@pytest.mark.parametrize("item", CASES)
+def test_a_case_is_what_duckdb_gives(database: duckdb.DuckDBPyConnection, item: str) -> None:
+    text = f"SELECT s, {item} AS c FROM p GROUP BY s"
+    assert in_any_order(ours(database, text)) == in_any_order(theirs(database, text))

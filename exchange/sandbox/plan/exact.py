@@ -1,7 +1,7 @@
 """`open`: exact totals in one pass. Pure: no Django, no I/O."""
 
 from exchange.sandbox.plan.totals import Part, centre, parts
-from exchange.sandbox.plan.words import present, rows, select, square, stored, where
+from exchange.sandbox.plan.words import only, present, rows, select, square, stored, test, where
 from exchange.sandbox.query import AggregateQuery, Total
 from exchange.sandbox.schema import Column, Manifest, Role
 
@@ -17,28 +17,29 @@ def sql(query: AggregateQuery, manifest: Manifest, groups: int, table: str) -> s
 
 def _exact(part: Part, manifest: Manifest, groups: int) -> str:
     """One exact total; it is null only where SQL says so, a SUM of nothing."""
-    if part.column is None:
-        return "count(*)"
+    condition = "" if part.where is None else test(part.where, manifest.schema)
+    if part.column is None or part.total is Total.ROWS:
+        return rows(part.column, condition)
     match part.total:
-        case Total.ROWS:
-            return rows(part.column)
         case Total.SUM:
-            return f"sum({stored(part.column)})::BIGINT"
+            return f"sum({only(condition, stored(part.column))})::BIGINT"
         case Total.SQUARES:
-            return f"sum({square(part.column, centre(part.column))})::BIGINT"
+            return f"sum({only(condition, square(part.column, centre(part.column)))})::BIGINT"
         case Total.ENTITIES:
-            return _distinct(part.column, manifest, groups)
+            return _distinct(part.column, condition, manifest, groups)
 
 
-def _distinct(column: Column, manifest: Manifest, groups: int) -> str:
+def _distinct(column: Column, condition: str, manifest: Manifest, groups: int) -> str:
     """Exact COUNT(DISTINCT). A bitmap per group is several times faster than DuckDB's set per group, where
     the public range of values is small enough; which form is taken does not depend on the data."""
     low, high = _range(column, manifest)
-    name = stored(column)
+    name = only(condition, stored(column))
     if (high - low + 1) * groups > BITMAP_BITS:
         return f"count(DISTINCT {name}) FILTER (WHERE {present(column)})"
     bitmap = f"coalesce(bit_count(bitstring_agg({name}, {low}, {high})), 0)"
-    return f"{bitmap} - coalesce(max({name} = 0)::INTEGER, 0)" if column.role is Role.DIMENSION else bitmap
+    if column.role is not Role.DIMENSION:
+        return bitmap
+    return f"{bitmap} - coalesce(max({only(condition, f'{stored(column)} = 0')})::INTEGER, 0)"
 
 
 def _range(column: Column, manifest: Manifest) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """`guarded`: what disclosure control needs of every cell. Pure: no Django, no I/O."""
 
 from exchange.sandbox.plan.totals import Part, centre, parts
-from exchange.sandbox.plan.words import present, rows, select, square, stored, where
+from exchange.sandbox.plan.words import only, present, rows, select, square, stored, test, where
 from exchange.sandbox.query import AggregateQuery, Total
 from exchange.sandbox.schema import Schema
 
@@ -11,7 +11,7 @@ def sql(query: AggregateQuery, schema: Schema, table: str) -> str:
     names = [f'"{name}"' for name in query.dimensions]
     inner, outer = [], ["count(*) AS entities"]
     for i, part in enumerate(parts(query, schema)):
-        for name, row, cell in _contributions(part):
+        for name, row, cell in _contributions(part, schema):
             inner += [f"{row} AS {name}{i}"] if row else []
             outer.append(f"{cell.replace('#', str(i))} AS {name}{i}")
     source = select([*names, *inner], f"{table}{where(query, schema)}", [*names, "_entity"])
@@ -19,26 +19,42 @@ def sql(query: AggregateQuery, schema: Schema, table: str) -> str:
     return select(keys + outer, f"(\n{source}\n)", names)
 
 
-def _contributions(part: Part) -> list[tuple[str, str, str]]:
+def _contributions(part: Part, schema: Schema) -> list[tuple[str, str, str]]:
     """(name, per entity, per cell) of what disclosure control needs of `part`; # is its number.
 
-    The key adds up the rows that contribute, so a COUNT(column) without nulls is noised as COUNT(*) is.
+    All of it is of the rows that contribute: that pass the part's filter and where its column is not null. So
+    a filtered COUNT is as enough, as dominated and as noised as the same rows are when they are a cell.
     """
+    condition = "" if part.where is None else test(part.where, schema)
     if part.total is Total.ENTITIES:
-        return [("v", "", "count(*)"), ("k", "sum(_key::BIGINT)::BIGINT", "coalesce(sum(k#), 0)::BIGINT")]
+        return _entities(condition)
     column = part.column
-    key = "_key::BIGINT" if column is None else f"CASE WHEN {present(column)} THEN _key::BIGINT END"
-    value, mass, magnitude = rows(column), "", "v#"
+    passing = [condition] if condition else []
+    key = only(" AND ".join(passing + ([] if column is None else [present(column)])), "_key::BIGINT")
+    value, mass, magnitude = rows(column, condition), "", "v#"
     if part.total is Total.SUM and column is not None:
-        value, mass = (f"coalesce(sum({x}), 0)::BIGINT" for x in (stored(column), f"abs({stored(column)})"))
-        magnitude = "a#"
+        mass = f"coalesce(sum({only(condition, f'abs({stored(column)})')}), 0)::BIGINT"
+        value, magnitude = f"coalesce(sum({only(condition, stored(column))}), 0)::BIGINT", "a#"
     if part.total is Total.SQUARES and column is not None:  # never negative: a total is its own magnitude
-        value = f"coalesce(sum({square(column, centre(column))}), 0)::BIGINT"
+        value = f"coalesce(sum({only(condition, square(column, centre(column)))}), 0)::BIGINT"
+    fewer = column is not None or condition
     return [
-        *([] if column is None else [("n", rows(column), "count(nullif(n#, 0))")]),
+        *([("n", rows(column, condition), "count(nullif(n#, 0))")] if fewer else []),
         ("v", value, "coalesce(sum(v#), 0)::BIGINT"),
         ("a", mass, f"coalesce(sum({magnitude}), 0)::BIGINT"),
         ("t", "", f"coalesce(max({magnitude}, 2)[1], 0)"),
         ("u", "", f"coalesce(max({magnitude}, 2)[2], 0)"),
         ("k", f"coalesce(sum({key}), 0)::BIGINT", "coalesce(sum(k#), 0)::BIGINT"),
+    ]
+
+
+def _entities(condition: str) -> list[tuple[str, str, str]]:
+    """Of a number of entities: those with a row that passes the filter, and the keys of these rows."""
+    key = f"sum({only(condition, '_key::BIGINT')})::BIGINT"
+    if not condition:
+        return [("v", "", "count(*)"), ("k", key, "coalesce(sum(k#), 0)::BIGINT")]
+    return [
+        ("n", rows(None, condition), "count(nullif(n#, 0))"),
+        ("v", "", "count(nullif(n#, 0))"),
+        ("k", key, "coalesce(sum(k#), 0)::BIGINT"),
     ]

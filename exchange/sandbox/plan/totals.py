@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from exchange.errors import Problem
 from exchange.sandbox.plan.words import column_of
-from exchange.sandbox.query import MADE_OF, AggregateQuery, Measure, Profile, Total
+from exchange.sandbox.query import MADE_OF, AggregateQuery, Measure, Predicate, Profile, Total
+from exchange.sandbox.query.model import named
 from exchange.sandbox.schema import Column, Manifest, Schema
 from exchange.sandbox.terms import Terms
 
@@ -16,10 +17,20 @@ class Part:
 
     total: Total
     column: Column | None = None  # None: rows
+    where: Predicate | None = None  # only of rows for which this is true
 
     @property
     def name(self) -> str:
-        return self.total.value if self.column is None else f"{self.total.value}_{self.column.name}"
+        return named(self.total.value, None if self.column is None else self.column.name, self.where)
+
+    @property
+    def drawn(self) -> str:
+        """What of the part its noise follows from, beside the records: not the words that chose them, for the
+        same records under another filter must not be a second draw to average with; nor, of a number of rows,
+        the column that is not null in them."""
+        if self.total is Total.ROWS or self.column is None:
+            return self.total.value
+        return named(self.total.value, self.column.name, None)
 
 
 def parts(query: AggregateQuery, schema: Schema) -> tuple[Part, ...]:
@@ -31,7 +42,7 @@ def parts(query: AggregateQuery, schema: Schema) -> tuple[Part, ...]:
 def parts_of(measure: Measure, schema: Schema) -> Iterable[Part]:
     """The totals of one measure, in the order of MADE_OF: AVG is a SUM and a COUNT."""
     column = None if measure.column is None else column_of(schema, measure.column)
-    return tuple(Part(total, column) for total in MADE_OF[measure.function])
+    return tuple(Part(total, column, measure.where) for total in MADE_OF[measure.function])
 
 
 def centre(column: Column) -> int:
