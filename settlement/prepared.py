@@ -77,6 +77,7 @@ def prepare(party: UUID, ask: Ask) -> Prepared:
     ask.product = question.product
     chain = load_chain(party, question.product, ask.purpose, ask.licence)
     bound = query.bind(question, chain.schema(), Profile(chain.product.profile))
+    plan.shape(bound.query, chain.manifest(), chain.disclosure)  # refuses totals that could overflow
     asked = query.to_json(bound.query)
     key = release_key(chain, asked)
     stored = _STORED.first(key=key)

@@ -2,6 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
+from math import isqrt, ldexp
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from exchange.sandbox.frames import RELEASED, Cells
-from exchange.sandbox.plan import parts, parts_of
+from exchange.sandbox.plan import centre, parts, parts_of
 from exchange.sandbox.query import AggregateQuery, Function, Measure
 from exchange.sandbox.query.grid import grid
 from exchange.sandbox.schema import Column, Kind, Manifest
@@ -21,8 +22,9 @@ _TYPES = {Kind.STRING: pa.string(), Kind.INTEGER: pa.int64(), Kind.BOOLEAN: pa.b
 def table(cells: Cells, query: AggregateQuery, manifest: Manifest, terms: Terms) -> pa.Table:
     """One row per cell: the dimensions, then the measures by `Measure.name`, then `status`.
 
-    COUNT is int64, SUM int64 or decimal128(38, scale), AVG float64 (the exact quotient, rounded once). A
-    measure is null where the cell is suppressed, where SQL says null, and an AVG where its count is zero.
+    COUNT is int64, SUM int64 or decimal128(38, scale); AVG, VARIANCE and STDDEV are float64 (the exact value,
+    rounded once). A measure is null where the cell is suppressed, where SQL says null, an AVG where its count
+    is zero and a VARIANCE where it is below two.
     """
     columns = _dimensions(cells, query, manifest)
     values = {part.name: _values(cells, i) for i, part in enumerate(parts(query, manifest.schema))}
@@ -67,6 +69,10 @@ def _measure(measure: Measure, made_of: list[list[int | None]], column: Column |
         case Function.AVG:
             means = [_mean(total, count, scale) for total, count in zip(*made_of, strict=True)]
             return pa.array(means, pa.float64())
+        case Function.VARIANCE | Function.STDDEV if column is not None:
+            final = _quotient if measure.function is Function.VARIANCE else _root
+            spreads = [_spread(column, *totals) for totals in zip(*made_of, strict=True)]
+            return pa.array([None if spread is None else final(*spread) for spread in spreads], pa.float64())
         case Function.SUM if scale:
             scaled = [None if v is None else Decimal(v).scaleb(-scale) for v in made_of[0]]
             return pa.array(scaled, pa.decimal128(38, scale))
@@ -78,3 +84,27 @@ def _mean(total: int | None, count: int | None, scale: int) -> float | None:
     if total is None or not count:
         return None
     return total / int(count * 10**scale)  # integers: Python rounds the true quotient once
+
+
+def _spread(column: Column, squares: int | None, total: int | None, count: int | None) -> tuple[int, int] | None:
+    """The variance of a sample as numerator and denominator, from totals that may carry noise: never below 0.
+
+    `squares` are about the column's centre c: Σ(v-c)² - (Σv - n·c)² / n, over n - 1.
+    """
+    if squares is None or total is None or count is None or count < 2:
+        return None
+    about = total - count * centre(column)
+    return max(0, squares * count - about * about), count * (count - 1) * int(10 ** (2 * column.scale))
+
+
+def _quotient(numerator: int, denominator: int) -> float:
+    return numerator / denominator
+
+
+def _root(numerator: int, denominator: int) -> float:
+    """The square root of a quotient of integers, rounded once."""
+    shift = max(0, 64 + (denominator.bit_length() - numerator.bit_length()) // 2)
+    whole, rest = divmod(numerator << 2 * shift, denominator)
+    root = isqrt(whole)
+    # 64 bits of the root, and one for whether anything follows: more than a float takes to round rightly.
+    return ldexp(2 * root + bool(rest or root * root != whole), -shift - 1)

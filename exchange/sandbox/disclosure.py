@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from exchange.sandbox.frames import RELEASED, SUPPRESSED, Cells
-from exchange.sandbox.plan import Part, Plan, Total
+from exchange.sandbox.plan import Part, Plan
+from exchange.sandbox.query import Total
 from exchange.sandbox.terms import Terms
 
 BASIS_POINTS = 10_000
@@ -81,16 +82,15 @@ def bounded(cell: Cell, parts: Sequence[Part]) -> dict[str, int]:
     bound stands in for the exact figure where twice of it is at most a FREE-th of the total; whether it does
     depends on the cell's records alone, not on what else is asked of them, so that the noise does neither.
     """
-    rows, most = cell["rows"], max(1, cell["most"])
-    held = {"entities": -(-rows // most)}
+    held = {"entities": -(-cell["rows"] // max(1, cell["most"]))}
     for i, part in enumerate(parts):
+        most = max(1, cell[f"m{i}"])
         held |= {f"v{i}": cell[f"v{i}"], f"k{i}": cell[f"k{i}"]}
         if part.total is Total.ENTITIES:
+            held[f"n{i}"] = cell[f"v{i}"]
             held["entities"] = max(held["entities"], cell[f"v{i}"])
             continue
-        if part.column is not None:
-            held[f"n{i}"] = -(-cell.get(f"n{i}", cell[f"v{i}"]) // most)
-        held[f"a{i}"] = cell.get(f"a{i}", cell[f"v{i}"])
+        held |= {f"n{i}": -(-cell[f"n{i}"] // most), f"a{i}": cell.get(f"a{i}", cell[f"v{i}"])}
         largest = most * cell.get(f"x{i}", 1)
         if 2 * largest * FREE <= held[f"a{i}"]:
             held |= {f"t{i}": largest, f"u{i}": largest}
@@ -99,8 +99,7 @@ def bounded(cell: Cell, parts: Sequence[Part]) -> dict[str, int]:
 
 def settled(cell: Cell, parts: Sequence[Part], terms: Terms) -> bool:
     """Whether the first look settles a cell: it surely has too few entities, or is surely released."""
-    contributing = [cell["rows"], *(cell.get(f"n{i}", cell[f"v{i}"]) for i, p in enumerate(parts) if p.column)]
-    if min(contributing) < max(1, terms.threshold):
+    if min([cell["rows"], *(cell[f"n{i}"] for i in range(len(parts)))]) < max(1, terms.threshold):
         return True
     held = bounded(cell, parts)
     free = all(f"t{i}" in held for i, part in enumerate(parts) if part.total is not Total.ENTITIES)
@@ -130,12 +129,12 @@ def dominated(total: int, largest: int, second: int, terms: Terms) -> bool:
 
 
 def noised(cell: Mapping[str, int], i: int, part: Part, secret: bytes) -> int:
-    """Part `i` of a cell with its noise; counts are never below zero."""
+    """Part `i` of a cell with its noise; counts and sums of squares are never below zero."""
     value, key = cell[f"v{i}"], cell[f"k{i}"]
     if part.total is Total.ENTITIES:
-        return max(0, value + count_noise(secret, key, part.name))
-    noise = magnitude_noise(secret, key, _name(part), cell[f"t{i}"] + cell[f"u{i}"])
-    return max(0, value + noise) if part.total is Total.ROWS else value + noise
+        return max(0, value + count_noise(secret, key, part.drawn))
+    noise = magnitude_noise(secret, key, part.drawn, cell[f"t{i}"] + cell[f"u{i}"])
+    return value + noise if part.total is Total.SUM else max(0, value + noise)
 
 
 def count_noise(secret: bytes, key: int, name: str) -> int:
@@ -160,11 +159,6 @@ def half_even(numerator: int, denominator: int) -> int:
     quotient, rest = divmod(numerator, denominator)
     half = denominator // 2
     return quotient + (rest > half or (rest == half and quotient % 2 == 1))
-
-
-def _name(part: Part) -> str:
-    # A COUNT(column) over the same records as COUNT(*) must not be a second draw to average with.
-    return part.total.value if part.total is Total.ROWS else part.name
 
 
 def _bits(secret: bytes, key: int, name: str) -> int:

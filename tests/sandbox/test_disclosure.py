@@ -71,9 +71,9 @@ def release(*cells: dict[str, int], secret: bytes = SECRET, terms: Terms = TERMS
 
 def look(cell: Mapping[str, int], most: int = 1) -> dict[str, int]:
     """What one pass sees of a cell, with `most` rows of an entity at most."""
-    return {name: cell[name] for name in ("d0", "v0", "k0", "v1", "k1", "v2", "k2", "a2", "n2")} | {
-        "rows": cell["v0"], "most": most, "x2": cell["t2"],
-    }  # fmt: skip
+    names = ("d0", "v0", "k0", "v1", "k1", "v2", "k2", "a2", "n2")
+    everyone = {f"{name}{i}": number for name, number in (("n", cell["v0"]), ("m", most)) for i in range(3)}
+    return everyone | {name: cell[name] for name in names} | {"rows": cell["v0"], "most": most, "x2": cell["t2"]}
 
 
 def spread(noise: Any) -> tuple[float, float, int]:

@@ -83,6 +83,14 @@ def test_guarded_cells_that_are_released_are_large_enough_and_near_the_truth(fli
     assert ((shown["sum_distance"] - shown["distance"]).abs() <= 0.2 * shown["distance"]).all()
 
 
+def test_a_guarded_spread_is_near_the_truth(flights: Snapshot) -> None:
+    found = flights.ask("SELECT carrier, STDDEV(distance) FROM flights GROUP BY carrier").set_index("carrier")
+    frame = samples.flights()[0]
+    due = frame[frame["tailnum"].notna()].groupby("carrier")["distance"].std()
+    for carrier in ("AA", "DL", "UA"):
+        assert found.loc[carrier, "stddev_distance"] == pytest.approx(due[carrier], rel=0.25)
+
+
 def test_a_dominated_cell_is_suppressed_though_it_has_enough_entities(flights: Snapshot) -> None:
     frame = samples.flights()[0]
     assert frame[frame["carrier"] == "OO"]["tailnum"].nunique() >= 10
@@ -115,6 +123,26 @@ def test_counting_a_column_without_nulls_is_no_second_draw_of_noise(flights: Sna
     assert len({row["count"], row["count_origin"], row["count_distance"], row["count_month"]}) == 1
 
 
+@pytest.mark.parametrize("item", ["COUNT(*)", "COUNT(DISTINCT tailnum)", "SUM(distance)", "VARIANCE(distance)"])
+def test_a_filter_is_no_second_draw_of_noise(flights: Snapshot, item: str) -> None:
+    """The attacker averages over filters that differ in words and hold for the same records."""
+    due = flights.ask(f"SELECT {item} FROM flights WHERE origin = 'JFK'").iloc[0].tolist()
+    for also in ("", " AND NOT month = 4", " AND (carrier <> 'no' OR carrier IS NULL)", " AND month IN (1, 2, 3)"):
+        assert flights.ask(f"SELECT {item} FILTER (WHERE origin = 'JFK'{also}) FROM flights").iloc[0].tolist() == due
+
+
+@pytest.mark.parametrize("item", ["COUNT(*)", "COUNT(DISTINCT tailnum)", "SUM(distance)", "STDDEV(distance)"])
+def test_a_filter_with_too_few_or_dominated_records_suppresses_the_cell(flights: Snapshot, item: str) -> None:
+    shown = flights.ask(f"SELECT {item}, {item} FILTER (WHERE carrier = 'AA') FROM flights")
+    assert shown["status"].tolist() == ["released"]
+    for words in ("carrier = 'HA'", "carrier = 'OO'", "month = 4"):
+        if (item, words) == ("COUNT(DISTINCT tailnum)", "carrier = 'OO'"):
+            continue  # enough aircraft, and a number of entities is dominated by none
+        hidden = flights.ask(f"SELECT COUNT(*), {item} FILTER (WHERE {words}) FROM flights")
+        assert hidden["status"].tolist() == ["suppressed"]
+        assert hidden["count"].isna().all()
+
+
 def test_another_vault_with_the_same_secret_draws_the_same_noise(flights: Snapshot) -> None:
     asked = flights.bind("SELECT origin, SUM(arr_delay) FROM flights GROUP BY origin")
     again = Engine(flights.folder / "snapshots", b"n" * 32, 256, 2).run(
@@ -142,8 +170,23 @@ def test_every_answer_fits_its_shape(flights: Snapshot, text: str) -> None:
 
 
 AGGREGATES = {
-    "air": ["COUNT(*)", "COUNT(station)", "COUNT(DISTINCT day)", "COUNT(DISTINCT pm25)", "SUM(pm25)", "AVG(pm25)"],
-    "flights": ["COUNT(*)", "COUNT(carrier)", "COUNT(DISTINCT tailnum)", "SUM(dep_delay)", "AVG(distance)"],
+    "air": [
+        "COUNT(*)",
+        "COUNT(station)",
+        "COUNT(DISTINCT day)",
+        "COUNT(DISTINCT pm25)",
+        "SUM(pm25)",
+        "STDDEV(pm25)",
+        "AVG(pm25) FILTER (WHERE pm25 > 3)",
+    ],  # fmt: skip
+    "flights": [
+        "COUNT(*)",
+        "COUNT(carrier)",
+        "COUNT(DISTINCT tailnum)",
+        "SUM(dep_delay)",
+        "STDDEV(distance)",
+        "SUM(distance) FILTER (WHERE month = 2)",
+    ],  # fmt: skip
 }
 FILTERS = {
     "air": [

@@ -91,9 +91,10 @@ class Reference:
     def mass(self) -> int:
         return sum(self.held)
 
-    def two_largest(self, cell: list[dict[str, Any]]) -> int:
+    @property
+    def two_largest(self) -> int:
         """Exact; or the bound from rows and values alone, where it is a FREE-th of the total at most."""
-        most = max((row["_rows"] for row in cell), default=1)
+        most = max((row["_rows"] for row in self.rows), default=1)
         bound = 2 * most * max(map(abs, self.values), default=0)
         return bound if bound * FREE <= self.mass else self.held[0] + self.held[1]
 
@@ -108,7 +109,7 @@ def expected(rows: list[dict[str, Any]], columns: list[str], threshold: int) -> 
         largest, second, *_ = total.held
         if total.entities < threshold or dominated(total.mass, largest, second, TERMS):
             return None
-        found[name] = total.total + magnitude_noise(SECRET, total.key, key, total.two_largest(rows))
+        found[name] = total.total + magnitude_noise(SECRET, total.key, key, total.two_largest)
     return found | {"count": max(0, found["count"])}
 
 

@@ -48,6 +48,10 @@ ASKED = {
     "guarded_one_cell": "SELECT COUNT(*), COUNT(DISTINCT tailnum) FROM flights",
     "guarded_groups": "SELECT carrier, month, COUNT(*), AVG(dep_delay), SUM(distance) FROM flights"
     " GROUP BY carrier, month",
+    "open_filtered": "SELECT station, COUNT(*) FILTER (WHERE pm25 > 3), AVG(pm25) FILTER (WHERE day > '2026-01-01'),"
+    " COUNT(DISTINCT day) FILTER (WHERE pm25 IS NULL), VARIANCE(pm25) FROM air GROUP BY station",
+    "guarded_filtered": "SELECT month, SUM(distance) FILTER (WHERE carrier = 'AA'),"
+    " COUNT(DISTINCT tailnum) FILTER (WHERE carrier = 'AA') FROM flights GROUP BY month",
     "guarded_filters": "SELECT carrier, COUNT(*) FROM flights"
     " WHERE month BETWEEN 2 AND 3 AND NOT origin IN ('EWR') GROUP BY carrier",
 }

@@ -59,6 +59,20 @@ def test_a_question_becomes_a_sorted_query_and_keeps_its_outputs() -> None:
 # --- What a profile allows, in the order in which refusals take precedence
 
 REFUSALS = [
+    (Profile.OPEN, "SELECT MEDIAN(delay) FROM d", "function_unknown"),
+    (Profile.GUARDED, "SELECT QUANTILE_CONT(delay, 0.9) FROM d", "function_unknown"),
+    (Profile.PRIVATE, "SELECT MEDIAN(carrier) FROM d", "column_not_measure"),
+    (Profile.PRIVATE, "SELECT MEDIAN(delay) FROM d", "product_not_queryable"),
+    (Profile.GUARDED, "SELECT COUNT(*) FILTER (WHERE delay > 0) FROM d", "filter_not_allowed"),
+    (Profile.GUARDED, "SELECT COUNT(*) FILTER (WHERE tailnum = 'N1') FROM d", "filter_not_allowed"),
+    (Profile.OPEN, "SELECT COUNT(*) FILTER (WHERE nothing = 1) FROM d", "column_unknown"),
+    (Profile.OPEN, "SELECT COUNT(*) FILTER (WHERE carrier = 1) FROM d", "value_invalid"),
+    (Profile.OPEN, f"SELECT COUNT(*) FILTER (WHERE {' OR '.join(['month = 1'] * 201)}) FROM d", "query_too_large"),
+    (
+        Profile.GUARDED,
+        "SELECT " + ", ".join(f"COUNT(*) FILTER (WHERE month = {i})" for i in range(1, 6)) + " FROM d",
+        "query_too_large",
+    ),
     (Profile.OPEN, "SELECT COUNT(*) n, SUM(delay) n FROM d", "sql_unsupported"),
     (Profile.OPEN, 'SELECT COUNT(*) AS "a\tb" FROM d', "sql_unsupported"),
     (Profile.GUARDED, "SELECT SUM(nothing) FROM d WHERE tailnum = 'N1'", "column_unknown"),
@@ -259,7 +273,13 @@ MALFORMED = [
     (BODY | {"limit": 1}, "field_invalid"),
     (BODY | {"dimensions": [1]}, "field_invalid"),
     (BODY | {"measures": [{"function": "sum"}]}, "field_invalid"),
-    (BODY | {"measures": [{"function": "median", "column": "delay"}]}, "function_unknown"),
+    (BODY | {"measures": [{"function": "mode", "column": "delay"}]}, "function_unknown"),
+    (BODY | {"measures": [{"function": "median", "column": "delay", "at": 0.5}]}, "function_unknown"),
+    (BODY | {"measures": [{"function": "quantile", "column": "delay"}]}, "field_invalid"),
+    (BODY | {"measures": [{"function": "sum", "column": "delay", "at": 0.5}]}, "field_invalid"),
+    (BODY | {"measures": [{"function": "quantile", "column": "delay", "at": "0.5"}]}, "value_invalid"),
+    (BODY | {"measures": [{"function": "quantile", "column": "delay", "at": -0.1}]}, "value_invalid"),
+    (BODY | {"measures": [{"function": "count", "where": {"column": "late"}}]}, "field_invalid"),
     (BODY | {"where": {"column": "a", "op": "like", "value": "x"}}, "field_invalid"),
     (BODY | {"where": {"column": "a", "op": "in", "values": []}}, "field_invalid"),
     (BODY | {"where": {"and": [], "or": []}}, "field_invalid"),
@@ -296,6 +316,49 @@ def test_any_json_is_a_question_or_a_problem(body: object) -> None:
 
 # --- JSON, from the exchange to the node
 
+MEASURES = [
+    {"function": "count", "where": {"column": "month", "op": "<", "value": 3}},
+    {"function": "median", "column": "delay"},
+    {"function": "quantile", "column": "delay", "at": 0.9},
+]
+
+
+def test_json_says_what_sql_says_of_filters_and_quantiles() -> None:
+    text = "SELECT COUNT(*) FILTER (WHERE month < 3), MEDIAN(delay), QUANTILE_CONT(delay, 0.9) FROM delays"
+    assert query.parse_json({"product": "delays", "measures": MEASURES}) == sql.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("SUM(delay) FILTER (WHERE carrier <> 'AA')", "SUM(CASE WHEN carrier IN ('UA', 'B6') THEN delay END)"),
+        ("COUNT(month) FILTER (WHERE late)", "SUM(CASE WHEN NOT late = FALSE THEN 1 ELSE 0 END)"),
+        ("COUNT(*) FILTER (WHERE month IS NOT NULL)", "COUNT(*)"),
+        ("COUNT(*) FILTER (WHERE month < 0)", "COUNT(*) FILTER (WHERE carrier = 'ZZ')"),
+    ],
+)
+def test_filtered_aggregates_that_mean_the_same_are_the_same(left: str, right: str) -> None:
+    asked = bind(f"SELECT {left} FROM d").query
+    assert asked == bind(f"SELECT {right} FROM d").query
+    assert query.from_json(query.to_json(asked), DELAYS, OPEN) == asked
+
+
+def test_filters_are_told_apart_by_name() -> None:
+    bound = bind("SELECT COUNT(*), COUNT(*) FILTER (WHERE month = 1), COUNT(*) FILTER (WHERE month = 2) FROM d")
+    assert len({output.source for output in bound.outputs}) == 3
+    assert all(output.source.isidentifier() for output in bound.outputs)
+
+
+def test_two_filters_of_one_digest_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Digest:
+        def hexdigest(self) -> str:
+            return "0" * 64
+
+    monkeypatch.setattr("exchange.sandbox.query.model.hashlib.sha256", lambda data: Digest())
+    text = "SELECT AVG(delay) FILTER (WHERE month = 1), SUM(delay) FILTER (WHERE month = 2) FROM d"
+    assert refusal(bind, text).code == "sql_unsupported"
+
+
 WIRE = query.to_json(bind(TEXT, Profile.GUARDED).query)
 
 
@@ -304,6 +367,26 @@ def test_a_query_survives_the_wire() -> None:
 
 
 FORGED = [
+    (WIRE | {"measures": [{"function": "count", "column": None, "x": 1}]}, "field_invalid"),
+    (WIRE | {"measures": [{"function": "count", "column": None, "where": None}]}, "field_invalid"),
+    (WIRE | {"measures": [{"function": "count", "column": None, "at": 5000}]}, "field_invalid"),
+    (WIRE | {"measures": [{"function": "quantile", "column": "delay"}]}, "field_invalid"),
+    (WIRE | {"measures": [{"function": "quantile", "column": "delay", "at": True}]}, "field_invalid"),
+    (WIRE | {"measures": [{"function": "quantile", "column": "delay", "at": 10_001}]}, "field_invalid"),
+    (WIRE | {"measures": [{"function": "quantile", "column": "delay", "at": 5000}]}, "function_unknown"),
+    (
+        WIRE | {"measures": [{"function": "count", "column": None, "where": {"column": "delay", "op": "is_null"}}]},
+        "filter_not_allowed",
+    ),
+    (
+        WIRE | {"measures": [{"function": "count", "column": None, "where": {"column": "no", "op": "is_null"}}]},
+        "column_unknown",
+    ),
+    (
+        WIRE | {"measures": [{"function": "count", "column": None, "where": {"and": []}}]},  # true: no filter at all
+        "field_invalid",
+    ),
+    (WIRE | {"where": {"column": "carrier", "op": "is_null", "x": 1}}, "field_invalid"),
     ({}, "field_invalid"),
     (WIRE | {"sql": "SELECT 1"}, "field_invalid"),
     (WIRE | {"measures": [{"function": "sum"}]}, "field_invalid"),

@@ -1,5 +1,6 @@
 """SQL to a Question: what the language says, and that nothing else gets through."""
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -61,6 +62,30 @@ def test_each_kind_of_condition_is_read(text: str, condition: object) -> None:
     assert where(text) == condition
 
 
+FILTERED = Item(Function.SUM, "b", where=Comparison("a", Op.EQ, Decimal(1)))
+COUNTED = Item(Function.COUNT, where=Comparison("a", Op.EQ, Decimal(1)))
+AGGREGATES = [
+    ("SUM(b) FILTER (WHERE a = 1)", FILTERED),
+    ("SUM(CASE WHEN a = 1 THEN b END)", FILTERED),
+    ("SUM((CASE WHEN (a = 1) THEN (b) ELSE NULL END))", FILTERED),
+    ("COUNT(*) FILTER (WHERE a = 1)", COUNTED),
+    ("COUNT(CASE WHEN a = 1 THEN 1 END)", COUNTED),
+    ("SUM(CASE WHEN a = 1 THEN 1 ELSE 0 END)", COUNTED),
+    ("COUNT(DISTINCT CASE WHEN a = 1 THEN b END)", replace(FILTERED, function=Function.COUNT_DISTINCT)),
+    ("VAR_SAMP(b)", Item(Function.VARIANCE, "b")),
+    ("STDDEV_SAMP(b)", Item(Function.STDDEV, "b")),
+    ("MEDIAN(b)", Item(Function.QUANTILE, "b", at=5000)),
+    ("QUANTILE_CONT(b, 0.9)", Item(Function.QUANTILE, "b", at=9000)),
+    ("PERCENTILE_CONT(0.9) WITHIN GROUP (ORDER BY b)", Item(Function.QUANTILE, "b", at=9000)),
+    ("QUANTILE_CONT(.0001) WITHIN GROUP (ORDER BY b ASC)", Item(Function.QUANTILE, "b", at=1)),
+]
+
+
+@pytest.mark.parametrize(("text", "item"), AGGREGATES)
+def test_each_kind_of_aggregate_is_read(text: str, item: Item) -> None:
+    assert sql.parse(f"SELECT {text} FROM x").select == (item,)
+
+
 def test_names_are_folded_unless_quoted() -> None:
     question = sql.parse('SELECT Carrier, SUM("Delay") FROM "air-2" GROUP BY CARRIER')
     assert question.product == "air-2"
@@ -107,7 +132,23 @@ REFUSALS = [
     ("SELECT COUNT(DISTINCT a, b) FROM x", "sql_unsupported"),
     ("SELECT SUM(DISTINCT a) FROM x", "sql_unsupported"),
     ("SELECT SUM(*) FROM x", "sql_unsupported"),
-    ("SELECT SUM(a) FILTER (WHERE b = 1) FROM x", "sql_unsupported"),
+    ("SELECT SUM(a) FILTER (WHERE b = c) FROM x", "sql_unsupported"),
+    ("SELECT SUM(a) FILTER (WHERE SUM(b) > 1) FROM x", "sql_unsupported"),
+    ("SELECT COUNT(*) FROM x WHERE COUNT(*) FILTER (WHERE a = 1) > 2", "sql_unsupported"),
+    ("SELECT SUM(CASE WHEN a = 1 THEN b ELSE 0 END) FROM x", "sql_unsupported"),
+    ("SELECT SUM(CASE WHEN a = 1 THEN 1 END) FROM x", "sql_unsupported"),
+    ("SELECT COUNT(CASE WHEN a = 1 THEN 1 ELSE 0 END) FROM x", "sql_unsupported"),
+    ("SELECT AVG(CASE WHEN a = 1 THEN 1 ELSE 0 END) FROM x", "sql_unsupported"),
+    ("SELECT SUM(CASE WHEN a = 1 THEN b WHEN a = 2 THEN c END) FROM x", "sql_unsupported"),
+    ("SELECT SUM(CASE a WHEN 1 THEN b END) FROM x", "sql_unsupported"),
+    ("SELECT SUM(CASE WHEN a = 1 THEN b + 1 END) FROM x", "sql_unsupported"),
+    ("SELECT SUM(IF(a = 1, b, NULL)) FROM x", "sql_unsupported"),
+    ("SELECT QUANTILE_CONT(a, 1.5) FROM x", "value_invalid"),
+    ("SELECT QUANTILE_CONT(a, 0.12345) FROM x", "value_invalid"),
+    ("SELECT QUANTILE_CONT(a, 'half') FROM x", "value_invalid"),
+    ("SELECT QUANTILE_CONT(a) FROM x", "function_unknown"),
+    ("SELECT PERCENTILE_CONT(0.5) WITHIN GROUP (ORDER BY a DESC) FROM x", "function_unknown"),
+    ("SELECT PERCENTILE_DISC(0.5) WITHIN GROUP (ORDER BY a) FROM x", "function_unknown"),
     ("SELECT SUM(a) OVER () FROM x", "sql_unsupported"),
     ("SELECT SUM(a + 1) FROM x", "sql_unsupported"),
     ("SELECT SUM(CAST(a AS INT)) FROM x", "sql_unsupported"),
@@ -148,7 +189,7 @@ def test_the_refusal_that_takes_precedence_is_told_whatever_comes_first() -> Non
 
 
 def test_line_and_column_say_where_a_word_begins() -> None:
-    assert refusal("SELECT COUNT(*),\n  median(delay) FROM x").detail.endswith("at line 2, column 3")
+    assert refusal("SELECT COUNT(*),\n  mode(delay) FROM x").detail.endswith("at line 2, column 3")
     assert refusal("SELECT COUNT(*) FROM x\nWHERE a = )").detail.endswith("at line 2, column 11")
     assert refusal("SELECT COUNT(*) FROM x ORDER BY a").detail.startswith("ORDER BY is not offered")
 
@@ -186,7 +227,8 @@ def test_no_message_repeats_what_sqlglot_says(caplog: pytest.LogCaptureFixture) 
 
 
 SOUP = """SELECT COUNT SUM AVG DISTINCT FROM WHERE GROUP BY AND OR NOT IN BETWEEN IS NULL TRUE DATE AS a b x
-CAST OVER FILTER HAVING ORDER LIMIT CASE WHEN END UNION WITH JOIN VALUES INTERVAL ARRAY EXISTS ( ) * , = <> <
+CAST OVER FILTER HAVING ORDER LIMIT CASE WHEN THEN ELSE END MEDIAN WITHIN STDDEV
+UNION WITH JOIN VALUES INTERVAL ARRAY EXISTS ( ) * , = <> <
 'x' '2013-01-01' 1 -1 2.5 "c-d" ; -- /* */ [ ] { } :: ? $1 :p @x . -> || + ! e'x' `q`"""
 
 

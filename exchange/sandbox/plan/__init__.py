@@ -11,13 +11,13 @@ from functools import partial
 
 from exchange.sandbox.frames import Shape
 from exchange.sandbox.plan import exact, guarded
-from exchange.sandbox.plan.totals import Part, Total, bounds, parts, parts_of
-from exchange.sandbox.query import AggregateQuery, Profile
+from exchange.sandbox.plan.totals import Part, bounds, centre, parts, parts_of
+from exchange.sandbox.query import AggregateQuery, Profile, Total
 from exchange.sandbox.query.grid import Grid, cells, grid
 from exchange.sandbox.schema import Manifest
 from exchange.sandbox.terms import Terms
 
-__all__ = ["Part", "Plan", "Total", "compile", "deadline", "most_cells", "parts", "parts_of", "shape"]
+__all__ = ["Part", "Plan", "Total", "centre", "compile", "deadline", "most_cells", "parts", "parts_of", "shape"]
 
 CELL_WORK = 100  # a cell of a guarded answer costs as much as this many rows: its noise is an HMAC per total
 
@@ -39,7 +39,10 @@ class Plan:
 
 
 def shape(query: AggregateQuery, manifest: Manifest, terms: Terms) -> Shape:
-    """The frame an honest vault answers with; a guarded grid, and a lone cell, are sent whole."""
+    """The frame an honest vault answers with; a guarded grid, and a lone cell, are sent whole.
+
+    Raises Problem column_not_measure where a total could leave 63 bits, see totals.bounds.
+    """
     ranges = [bounds(part, manifest, terms) for part in parts(query, manifest.schema)]
     guarded = Profile(terms.profile) is not Profile.OPEN
     size = cells(grid(query, manifest.schema))
@@ -71,7 +74,7 @@ def deadline(query: AggregateQuery, manifest: Manifest, terms: Terms, rows_per_s
 
 
 def compile(query: AggregateQuery, manifest: Manifest, terms: Terms, table: str = "snapshot") -> Plan:
-    """The plan of `query` over the native table `table`, a name the engine chose."""
+    """The plan of `query` over the native table `table`, a name the engine chose. Raises as `shape` does."""
     keys = grid(query, manifest.schema)
     if Profile(terms.profile) is Profile.OPEN:
         sql, again = exact.sql(query, manifest, cells(keys), table), None

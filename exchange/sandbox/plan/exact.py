@@ -1,8 +1,8 @@
 """`open`: exact totals in one pass. Pure: no Django, no I/O."""
 
-from exchange.sandbox.plan.totals import Part, Total, parts
-from exchange.sandbox.plan.words import present, rows, select, stored, where
-from exchange.sandbox.query import AggregateQuery
+from exchange.sandbox.plan.totals import Part, centre, parts
+from exchange.sandbox.plan.words import only, present, rows, select, square, stored, test, where
+from exchange.sandbox.query import AggregateQuery, Total
 from exchange.sandbox.schema import Column, Manifest, Role
 
 BITMAP_BITS = 1 << 29  # of all groups' bitmaps together, in each thread: 64 MiB
@@ -17,36 +17,29 @@ def sql(query: AggregateQuery, manifest: Manifest, groups: int, table: str) -> s
 
 def _exact(part: Part, manifest: Manifest, groups: int) -> str:
     """One exact total; it is null only where SQL says so, a SUM of nothing."""
-    if part.column is None:
-        return "count(*)"
+    condition = "" if part.where is None else test(part.where, manifest.schema)
+    if part.column is None or part.total is Total.ROWS:
+        return rows(part.column, condition)
     match part.total:
-        case Total.ROWS:
-            return rows(part.column)
         case Total.SUM:
-            return f"sum({stored(part.column)})::BIGINT"
+            return f"sum({only(condition, stored(part.column))})::BIGINT"
+        case Total.SQUARES:
+            return f"sum({only(condition, square(part.column, centre(part.column)))})::BIGINT"
         case Total.ENTITIES:
-            return _distinct(part.column, manifest, groups)
+            return distinct(part.column, condition, manifest, groups)
 
 
-def _distinct(column: Column, manifest: Manifest, groups: int) -> str:
+def distinct(column: Column, condition: str, manifest: Manifest, groups: int) -> str:
     """Exact COUNT(DISTINCT). A bitmap per group is several times faster than DuckDB's set per group, where
     the public range of values is small enough; which form is taken does not depend on the data."""
-    if not fits_bitmap(column, manifest, groups):
-        return f"count(DISTINCT {stored(column)}) FILTER (WHERE {present(column)})"
-    return bitmap(column, manifest)
-
-
-def fits_bitmap(column: Column, manifest: Manifest, groups: int) -> bool:
     low, high = _range(column, manifest)
-    return (high - low + 1) * groups <= BITMAP_BITS
-
-
-def bitmap(column: Column, manifest: Manifest) -> str:
-    """SQL: the number of distinct values, null apart."""
-    low, high = _range(column, manifest)
-    name = stored(column)
+    if (high - low + 1) * groups > BITMAP_BITS:
+        return f"count(DISTINCT {only(condition, stored(column))}) FILTER (WHERE {present(column)})"
+    name = only(condition, stored(column))
     found = f"coalesce(bit_count(bitstring_agg({name}, {low}, {high})), 0)"
-    return f"{found} - coalesce(max({name} = 0)::INTEGER, 0)" if column.role is Role.DIMENSION else found
+    if column.role is not Role.DIMENSION:
+        return found
+    return f"{found} - coalesce(max({only(condition, f'{stored(column)} = 0')})::INTEGER, 0)"
 
 
 def _range(column: Column, manifest: Manifest) -> tuple[int, int]:

@@ -8,10 +8,10 @@ again by `exact`, of those cells only. Which cells those are shows in no time: a
 
 from collections.abc import Sequence
 
-from exchange.sandbox.plan.exact import bitmap, fits_bitmap
-from exchange.sandbox.plan.totals import Part, Total, parts
-from exchange.sandbox.plan.words import present, rows, select, stored, where
-from exchange.sandbox.query import AggregateQuery
+from exchange.sandbox.plan.exact import distinct
+from exchange.sandbox.plan.totals import Part, centre, parts
+from exchange.sandbox.plan.words import only, present, rows, select, square, stored, test, where
+from exchange.sandbox.query import AggregateQuery, Total
 from exchange.sandbox.schema import Manifest, Schema
 
 FEW = 32  # cells that are named one by one, so that the engine can skip what lies elsewhere
@@ -21,10 +21,9 @@ Codes = tuple[int, ...]
 
 
 def look(query: AggregateQuery, manifest: Manifest, groups: int, table: str) -> str:
-    """One pass: `rows` in the cell; `most`, the largest number of rows that an entity of the cell has in the
-    snapshot; and for part i: v (total) and k (sum of the contributing rows' keys); of a sum also n (rows that
-    contribute), x (largest absolute value of a row) and, where values may be negative, a (sum of absolute values).
-    """
+    """One pass: `rows` in the cell, `most`, the largest number of rows that an entity of the cell has in the
+    snapshot, and for part i: v (total), n (rows that contribute), m (`most` of them), k (sum of their keys) and,
+    but for a number of rows or entities, x (largest absolute value of a row) and a (sum of absolute values)."""
     names = [f'"{name}"' for name in query.dimensions]
     columns = [f"{name} AS d{i}" for i, name in enumerate(names)]
     columns += ["count(*) AS rows", "coalesce(max(_rows), 0)::BIGINT AS most"]
@@ -33,8 +32,8 @@ def look(query: AggregateQuery, manifest: Manifest, groups: int, table: str) -> 
     return select(columns, f"{table}{where(query, manifest.schema)}", names)
 
 
-def exact(query: AggregateQuery, schema: Schema, table: str, only: Sequence[Codes] | None = None) -> str:
-    """Two levels: what each entity contributes to each cell, then the cells; of the cells `only` if given.
+def exact(query: AggregateQuery, schema: Schema, table: str, cells: Sequence[Codes] | None = None) -> str:
+    """Two levels: what each entity contributes to each cell, then the cells; of `cells` only if given.
 
     `entities` in the cell, and for part i: v (total), a (sum of entities' absolute contributions), t and u (the
     two largest of them), n (how many entities contribute, where that can be fewer than `entities`) and k (sum
@@ -43,10 +42,10 @@ def exact(query: AggregateQuery, schema: Schema, table: str, only: Sequence[Code
     names = [f'"{name}"' for name in query.dimensions]
     inner, outer = [], ["count(*) AS entities"]
     for i, part in enumerate(parts(query, schema)):
-        for name, row, cell in _contributions(part):
+        for name, row, cell in _contributions(part, schema):
             inner += [f"{row} AS {name}{i}"] if row else []
             outer.append(f"{cell.replace('#', str(i))} AS {name}{i}")
-    wanted = where(query, schema, "" if only is None else _among(names, only))
+    wanted = where(query, schema, "" if cells is None else _among(names, cells))
     source = select([*names, *inner], f"{table}{wanted}", [*names, "_entity"])
     keys = [f"{name} AS d{i}" for i, name in enumerate(names)]
     return select(keys + outer, f"(\n{source}\n)", names)
@@ -54,57 +53,86 @@ def exact(query: AggregateQuery, schema: Schema, table: str, only: Sequence[Code
 
 def _seen(part: Part, manifest: Manifest, groups: int) -> dict[str, str]:
     """What one pass can tell of `part`."""
-    column = part.column
-    if part.total is Total.ENTITIES and column is not None:
-        small = fits_bitmap(column, manifest, groups)
-        value = bitmap(column, manifest) if small else f"count(DISTINCT {stored(column)})"
-        return {"v": value, "k": "coalesce(sum(_key::BIGINT), 0)::BIGINT"}
-    key = "_key::BIGINT" if column is None else f"CASE WHEN {present(column)} THEN _key::BIGINT END"
-    seen = {"v": rows(column), "k": f"coalesce(sum({key}), 0)::BIGINT"}
-    if part.total is not Total.SUM or column is None:
-        return seen
-    name = stored(column)
-    seen |= {"n": seen["v"], "v": f"coalesce(sum({name}), 0)::BIGINT"}
-    if column.low >= 0:
-        return seen | {"x": f"coalesce(max({name}), 0)::BIGINT"}
-    return seen | {
-        "a": f"coalesce(sum(abs({name}::BIGINT)), 0)::BIGINT",
-        "x": f"coalesce(greatest(max({name}), -min({name})::BIGINT), 0)::BIGINT",
+    column, condition, passing = part.column, _condition(part, manifest.schema), _passing(part, manifest.schema)
+    seen = {
+        "n": rows(column, condition),
+        "m": f"coalesce(max({only(passing, '_rows')}), 0)::BIGINT",
+        "k": f"coalesce(sum({only(passing, '_key::BIGINT')}), 0)::BIGINT",
     }
+    match part.total:
+        case Total.ENTITIES if column is not None:
+            return seen | {"v": distinct(column, passing, manifest, groups)}
+        case Total.SUM if column is not None:
+            value = only(condition, f"{stored(column)}::BIGINT")
+            largest = f"max({value})" if column.low >= 0 else f"greatest(max({value}), -min({value}))"
+            mass = {} if column.low >= 0 else {"a": f"coalesce(sum(abs({value})), 0)::BIGINT"}
+        case Total.SQUARES if column is not None:
+            value = only(condition, square(column, centre(column)))
+            largest, mass = f"max({value})", {}
+        case _:
+            return seen | {"v": seen["n"]}
+    return seen | {"v": f"coalesce(sum({value}), 0)::BIGINT", "x": f"coalesce({largest}, 0)::BIGINT"} | mass
 
 
-def _among(names: list[str], only: Sequence[Codes]) -> str:
-    """SQL: the row lies in one of the cells `only`."""
-    if len(only) <= FEW:
-        each = (" AND ".join(f"{name} = {code}" for name, code in zip(names, codes, strict=True)) for codes in only)
+def _condition(part: Part, schema: Schema) -> str:
+    return "" if part.where is None else test(part.where, schema)
+
+
+def _passing(part: Part, schema: Schema) -> str:
+    """SQL: the row contributes: it passes the part's filter, and its column is not null."""
+    tests = [_condition(part, schema)] if part.where else []
+    tests += [present(part.column)] if part.column and part.total is not Total.ENTITIES else []
+    return " AND ".join(tests)
+
+
+def _among(names: list[str], cells: Sequence[Codes]) -> str:
+    """SQL: the row lies in one of `cells`."""
+    if len(cells) <= FEW:
+        each = (" AND ".join(f"{name} = {code}" for name, code in zip(names, codes, strict=True)) for codes in cells)
         return " OR ".join(f"({cell})" for cell in each)
-    radix = [max(codes[i] for codes in only) + 1 for i in range(len(names))]
-    index, numbers = "0", [0] * len(only)
+    radix = [max(codes[i] for codes in cells) + 1 for i in range(len(names))]
+    index, numbers = "0", [0] * len(cells)
     for i, name in enumerate(names):
         index = f"({index} * {radix[i]} + {name}::BIGINT)"
-        numbers = [number * radix[i] + codes[i] for number, codes in zip(numbers, only, strict=True)]
+        numbers = [number * radix[i] + codes[i] for number, codes in zip(numbers, cells, strict=True)]
     inside = " AND ".join(f"{name} < {most}" for name, most in zip(names, radix, strict=True))
     return f"{inside} AND {index} IN ({', '.join(map(str, numbers))})"
 
 
-def _contributions(part: Part) -> list[tuple[str, str, str]]:
+def _contributions(part: Part, schema: Schema) -> list[tuple[str, str, str]]:
     """(name, per entity, per cell) of what disclosure control needs of `part`; # is its number.
 
-    The key adds up the rows that contribute, so a COUNT(column) without nulls is noised as COUNT(*) is.
+    All of it is of the rows that contribute: that pass the part's filter and where its column is not null. So
+    a filtered COUNT is as enough, as dominated and as noised as the same rows are when they are a cell.
     """
+    condition, column = _condition(part, schema), part.column
     if part.total is Total.ENTITIES:
-        return [("v", "", "count(*)"), ("k", "sum(_key::BIGINT)::BIGINT", "coalesce(sum(k#), 0)::BIGINT")]
-    column = part.column
-    key = "_key::BIGINT" if column is None else f"CASE WHEN {present(column)} THEN _key::BIGINT END"
-    value, mass, magnitude = rows(column), "", "v#"
+        return _entities(condition)
+    key = only(_passing(part, schema), "_key::BIGINT")
+    value, mass, magnitude = rows(column, condition), "", "v#"
     if part.total is Total.SUM and column is not None:
-        value, mass = (f"coalesce(sum({x}), 0)::BIGINT" for x in (stored(column), f"abs({stored(column)})"))
-        magnitude = "a#"
+        mass = f"coalesce(sum({only(condition, f'abs({stored(column)})')}), 0)::BIGINT"
+        value, magnitude = f"coalesce(sum({only(condition, stored(column))}), 0)::BIGINT", "a#"
+    if part.total is Total.SQUARES and column is not None:  # never negative: a total is its own magnitude
+        value = f"coalesce(sum({only(condition, square(column, centre(column)))}), 0)::BIGINT"
+    fewer = column is not None or condition
     return [
-        *([] if column is None else [("n", rows(column), "count(nullif(n#, 0))")]),
+        *([("n", rows(column, condition), "count(nullif(n#, 0))")] if fewer else []),
         ("v", value, "coalesce(sum(v#), 0)::BIGINT"),
         ("a", mass, f"coalesce(sum({magnitude}), 0)::BIGINT"),
         ("t", "", f"coalesce(max({magnitude}, 2)[1], 0)"),
         ("u", "", f"coalesce(max({magnitude}, 2)[2], 0)"),
         ("k", f"coalesce(sum({key}), 0)::BIGINT", "coalesce(sum(k#), 0)::BIGINT"),
+    ]
+
+
+def _entities(condition: str) -> list[tuple[str, str, str]]:
+    """Of a number of entities: those with a row that passes the filter, and the keys of these rows."""
+    key = f"sum({only(condition, '_key::BIGINT')})::BIGINT"
+    if not condition:
+        return [("v", "", "count(*)"), ("k", key, "coalesce(sum(k#), 0)::BIGINT")]
+    return [
+        ("n", rows(None, condition), "count(nullif(n#, 0))"),
+        ("v", "", "count(nullif(n#, 0))"),
+        ("k", key, "coalesce(sum(k#), 0)::BIGINT"),
     ]

@@ -2,20 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
+from exchange.errors import Problem
 from exchange.sandbox.plan.words import column_of
-from exchange.sandbox.query import AggregateQuery, Function, Measure, Profile
+from exchange.sandbox.query import MADE_OF, AggregateQuery, Measure, Predicate, Profile, Total
+from exchange.sandbox.query.model import named
 from exchange.sandbox.schema import Column, Manifest, Schema
 from exchange.sandbox.terms import Terms
-
-
-class Total(StrEnum):
-    """What is added up. Their names are part of the noise's key: a renamed one would be drawn anew."""
-
-    ROWS = "count"  # rows; of a column: rows where it is not null
-    ENTITIES = "count_distinct"  # distinct values
-    SUM = "sum"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +17,20 @@ class Part:
 
     total: Total
     column: Column | None = None  # None: rows
+    where: Predicate | None = None  # only of rows for which this is true
 
     @property
     def name(self) -> str:
-        return self.total.value if self.column is None else f"{self.total.value}_{self.column.name}"
+        return named(self.total.value, None if self.column is None else self.column.name, self.where)
+
+    @property
+    def drawn(self) -> str:
+        """What of the part its noise follows from, beside the records: not the words that chose them, for the
+        same records under another filter must not be a second draw to average with; nor, of a number of rows,
+        the column that is not null in them."""
+        if self.total is Total.ROWS or self.column is None:
+            return self.total.value
+        return named(self.total.value, self.column.name, None)
 
 
 def parts(query: AggregateQuery, schema: Schema) -> tuple[Part, ...]:
@@ -37,23 +40,32 @@ def parts(query: AggregateQuery, schema: Schema) -> tuple[Part, ...]:
 
 
 def parts_of(measure: Measure, schema: Schema) -> Iterable[Part]:
-    """The totals of one measure: AVG is a SUM and a COUNT."""
+    """The totals of one measure, in the order of MADE_OF: AVG is a SUM and a COUNT."""
     column = None if measure.column is None else column_of(schema, measure.column)
-    match measure.function:
-        case Function.COUNT:
-            return (Part(Total.ROWS, column),)
-        case Function.COUNT_DISTINCT:
-            return (Part(Total.ENTITIES, column),)
-        case Function.SUM:
-            return (Part(Total.SUM, column),)
-        case Function.AVG:
-            return (Part(Total.SUM, column), Part(Total.ROWS, column))
+    return tuple(Part(total, column, measure.where) for total in MADE_OF[measure.function])
+
+
+def centre(column: Column) -> int:
+    """What squares of a measure are taken about, in its units: of all it can be, the value nearest to zero.
+
+    A variance is the same about any centre. About this one no square is larger than about zero, and fewer bits
+    are needed where the values lie far from zero. The middle of the bounds would need fewer still, but it may
+    lie far from the values (delays of -60 to 1,440 minutes), and on `guarded` the noise of the count would then
+    be multiplied by that distance.
+    """
+    return min(max(0, column.low), column.high)
+
+
+def widest(column: Column) -> int:
+    """The largest square of a measure about its centre, in units**2."""
+    return max(column.high - centre(column), centre(column) - column.low) ** 2
 
 
 def bounds(part: Part, manifest: Manifest, terms: Terms) -> tuple[int, int]:
     """The least and largest value `part` can have, noise included (see disclosure.magnitude_noise).
 
-    Intake holds 3 × rows × the largest absolute value below 2**63, so these are int64.
+    Intake holds 3 × rows × the largest absolute value below 2**63, so these are int64. Squares can be larger:
+    raises Problem column_not_measure, which follows from public figures alone, where theirs would not be.
     """
     noisy = Profile(terms.profile) is not Profile.OPEN
     rows, column = manifest.rows, part.column
@@ -61,6 +73,15 @@ def bounds(part: Part, manifest: Manifest, terms: Terms) -> tuple[int, int]:
         case Total.SUM if column is not None:
             spread = 2 * rows * max(abs(column.low), abs(column.high)) if noisy else 0
             return min(0, rows * column.low) - spread, max(0, rows * column.high) + spread
+        case Total.SQUARES if column is not None:
+            most = (3 if noisy else 1) * rows * widest(column)
+            if most >= 2**63:
+                raise Problem(
+                    "column_not_measure",
+                    f"the variance of {column.name} is not answered: its bounds are too wide for so many rows",
+                    "ask for SUM, AVG or COUNT",
+                )
+            return 0, most
         case Total.ENTITIES if noisy:
             return 0, manifest.entities + 4
         case _:

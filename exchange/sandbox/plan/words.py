@@ -15,20 +15,25 @@ def select(columns: list[str], source: str, groups: list[str]) -> str:
 
 def where(query: AggregateQuery, schema: Schema, also: str = "") -> str:
     """The query's filter, and `also`, SQL of our own."""
-    tests = [] if query.where is None else [_test(query.where, schema)]
+    tests = [] if query.where is None else [test(query.where, schema)]
     tests += [f"({also})"] if also else []
     return f"\nWHERE {' AND '.join(tests)}" if tests else ""
 
 
-def _test(predicate: Predicate, schema: Schema) -> str:
+def only(condition: str, value: str) -> str:
+    """`value` where `condition` is true, else null, which no aggregate takes; "" is always true."""
+    return f"CASE WHEN {condition} THEN {value} END" if condition else value
+
+
+def test(predicate: Predicate, schema: Schema) -> str:
     match predicate:
         case And(parts):
-            return _chain("AND", [_test(part, schema) for part in parts], "TRUE")
+            return _chain("AND", [test(part, schema) for part in parts], "TRUE")
         case Or(parts):
-            return _chain("OR", [_test(part, schema) for part in parts], "FALSE")
+            return _chain("OR", [test(part, schema) for part in parts], "FALSE")
         case IsNull(name, negated):
-            test = present(column_of(schema, name))
-            return test if negated else f"NOT ({test})"
+            there = present(column_of(schema, name))
+            return there if negated else f"NOT ({there})"
         case Compare(name, op, value):
             return f"{stored(column_of(schema, name))} {op.value} {value:d}"
         case In(name, values):
@@ -65,6 +70,12 @@ def stored(column: Column) -> str:
     return "_entity" if column.role is Role.ENTITY else f'"{column.name}"'
 
 
+def square(column: Column, centre: int) -> str:
+    """The square of a measure about `centre`; 64 bits before it is multiplied, for measures are stored narrow."""
+    distance = f"({stored(column)}::BIGINT - {centre})" if centre else f"{stored(column)}::BIGINT"
+    return f"{distance} * {distance}"
+
+
 def column_of(schema: Schema, name: str | None) -> Column:
     column = None if name is None else schema.get(name)
     if column is None:
@@ -72,8 +83,9 @@ def column_of(schema: Schema, name: str | None) -> Column:
     return column
 
 
-def rows(column: Column | None) -> str:
+def rows(column: Column | None, condition: str = "") -> str:
     """How many rows there are, or how many where `column` is not null; on two levels a FILTER would be slower."""
     if column is None:
-        return "count(*)"
-    return f"count(nullif({stored(column)}, 0))" if column.role is Role.DIMENSION else f"count({stored(column)})"
+        return f"count({only(condition, '1')})" if condition else "count(*)"
+    value = f"nullif({stored(column)}, 0)" if column.role is Role.DIMENSION else stored(column)
+    return f"count({only(condition, value)})"

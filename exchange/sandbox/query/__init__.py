@@ -9,6 +9,7 @@ which trusts nothing of it and checks it again.
 
 from exchange.sandbox.query.bind import bind
 from exchange.sandbox.query.model import (
+    MADE_OF,
     AggregateQuery,
     And,
     Bound,
@@ -22,11 +23,12 @@ from exchange.sandbox.query.model import (
     Output,
     Predicate,
     Profile,
+    Total,
 )
 from exchange.sandbox.query.question import Question, parse_json
 from exchange.sandbox.query.wire import from_json, to_json
 
 __all__ = [
-    "AggregateQuery", "And", "Bound", "Compare", "Function", "In", "IsNull", "Measure", "Op", "Or", "Output",
-    "Predicate", "Profile", "Question", "bind", "from_json", "parse_json", "to_json",
+    "MADE_OF", "AggregateQuery", "And", "Bound", "Compare", "Function", "In", "IsNull", "Measure", "Op", "Or",
+    "Output", "Predicate", "Profile", "Question", "Total", "bind", "from_json", "parse_json", "to_json",
 ]  # fmt: skip

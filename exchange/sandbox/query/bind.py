@@ -6,13 +6,25 @@ The rules of DESIGN section 4 stand in `Rules`; the node asks them again of what
 from exchange.errors import Problem
 from exchange.sandbox.query.faults import Faults
 from exchange.sandbox.query.grid import cells, grid
-from exchange.sandbox.query.model import AggregateQuery, Bound, Function, Measure, Output, Predicate, Profile
+from exchange.sandbox.query.model import (
+    MADE_OF,
+    AggregateQuery,
+    Bound,
+    Function,
+    Measure,
+    Output,
+    Predicate,
+    Profile,
+    named,
+)
 from exchange.sandbox.query.normal import render, tree
 from exchange.sandbox.query.question import Among, Condition, Every, Item, Missing, Not, Question, Some, Test
 from exchange.sandbox.schema import Column, Role, Schema
 
 MAX_MEASURES = 16
 MAX_DIMENSIONS = 6
+MAX_FILTERED = 4  # different filters of aggregates, see docs/privacy.md
+MAX_TOTALS = 32  # a frame tells which of a cell's totals are null in 32 bits
 MAX_CONDITIONS = 200
 MAX_LITERALS = 1_000
 MAX_COMPARISONS = 1_000_000  # of a condition's dimension with each value of its domain: a tenth of a second
@@ -36,9 +48,14 @@ class Rules:
             self.faults.add("column_not_dimension", f"{name} has no declared domain")
         return column
 
-    def measure(self, function: Function, name: str | None) -> Measure | None:
+    def measure(
+        self, function: Function, name: str | None, where: Predicate | None = None, at: int | None = None
+    ) -> Measure | None:
         """The measure of `function` over a column, if it may be asked; COUNT of what is never null is COUNT(*)."""
         column = None if name is None else self._column(name)
+        if function is Function.QUANTILE and self.profile is not Profile.PRIVATE:
+            hint = "only products of the profile private answer quantiles: an exact one shows somebody's value"
+            self.faults.add("function_unknown", f"quantiles are not offered under {self.profile.value}", hint)
         if name is not None and column is None:
             return None
         if column is not None and not self._counts(function, column):
@@ -46,7 +63,7 @@ class Rules:
         # No row without its entity, or a required value, is taken in: both count the same rows.
         if function is Function.COUNT and column and (column.required or column.role is Role.ENTITY):
             name = None
-        return Measure(function, name)
+        return Measure(function, name, where, at)
 
     def filter(self, name: str) -> Column | None:
         """The column to filter by, if it may be."""
@@ -62,12 +79,23 @@ class Rules:
     def whole(self, query: AggregateQuery) -> None:
         """What is known once every part is: the grid, the names of the answer, the product itself."""
         self.size("cells", cells(grid(query, self.schema)), MAX_CELLS[self.profile])
-        if clash := {measure.name for measure in query.measures} & set(query.dimensions):
-            self.faults.add("sql_unsupported", f"{min(clash)} would name two columns of the answer")
+        self._names(query)
         if self.profile is Profile.PRIVATE:
             self.faults.add("product_not_queryable", "products of the profile private are not queried here yet")
         if self.profile is not Profile.OPEN and self.schema.entity is None:
             self.faults.add("product_not_queryable", "the product shows no protected entity to count")
+
+    def _names(self, query: AggregateQuery) -> None:
+        """Every column of the answer, and every total behind it, has a name of its own."""
+        totals = {(total, m.column, m.where) for m in query.measures for total in MADE_OF[m.function]}
+        self.size("totals", len(totals), MAX_TOTALS)
+        filters = {measure.where for measure in query.measures if measure.where is not None}
+        if self.profile is not Profile.OPEN:
+            self.size("filters of aggregates", len(filters), MAX_FILTERED)
+        names = [*(measure.name for measure in query.measures), *query.dimensions]
+        clash = {name for name in names if names.count(name) > 1}
+        if clash or len({named(*total) for total in totals}) < len(totals):
+            self.faults.add("sql_unsupported", f"{min(clash, default='a name')} would name two columns of the answer")
 
     def size(self, what: str, number: int, most: int) -> None:
         if number > most:
@@ -86,7 +114,7 @@ class Rules:
                 return True
             case Function.COUNT_DISTINCT:
                 return self.profile is Profile.OPEN or column.role is Role.ENTITY
-            case Function.SUM | Function.AVG:
+            case Function.SUM | Function.AVG | Function.VARIANCE | Function.STDDEV | Function.QUANTILE:
                 return column.role is Role.MEASURE
 
     def _refuse_measure(self, function: Function, column: Column) -> None:
@@ -110,8 +138,10 @@ def bind(question: Question, schema: Schema, profile: Profile) -> Bound:
     rules = Rules(schema, profile, faults)
     for name in question.group_by:
         rules.dimension(name)
-    measures = {i: rules.measure(i.function, i.column) for i in question.select if i.function is not None}
-    where = _where(question.where, rules)
+    asked = [item for item in question.select if item.function is not None]
+    fit = _check_conditions([question.where, *(item.where for item in asked)], rules)
+    where = _where(question.where if fit else None, rules)
+    measures = {item: _measure(item, rules, fit) for item in asked}
     rules.size("dimensions", len(set(question.group_by)), MAX_DIMENSIONS)
     rules.size("measures", len(set(measures.values())), MAX_MEASURES)
     outputs = tuple(_output(item, measures.get(item)) for item in question.select)
@@ -127,15 +157,27 @@ def ordered(measures: set[Measure]) -> tuple[Measure, ...]:
     return tuple(sorted(measures, key=lambda measure: measure.name))
 
 
-def _where(condition: Condition | None, rules: Rules) -> Predicate | None:
-    leaves = [] if condition is None else _leaves(condition)
+def _measure(item: Item, rules: Rules, fit: bool) -> Measure | None:
+    if item.function is None:
+        return None
+    return rules.measure(item.function, item.column, _where(item.where if fit else None, rules), item.at)
+
+
+def _check_conditions(conditions: list[Condition | None], rules: Rules) -> bool:
+    """Checks all conditions of a question together; whether they can be brought to their normal form."""
+    leaves = [leaf for condition in conditions if condition is not None for leaf in _leaves(condition)]
     rules.size("conditions", len(leaves), MAX_CONDITIONS)
     rules.size("literals", sum(len(x.values) for x in leaves if isinstance(x, Among)), MAX_LITERALS)
     columns = [rules.filter(leaf.column) for leaf in leaves]
     work = sum(len(column.domain) for column in columns if column)
     rules.size("comparisons", work, MAX_COMPARISONS)
     unfit = None in columns or any(column and column.role is Role.ENTITY for column in columns)
-    if condition is None or unfit or work > MAX_COMPARISONS:
+    return not unfit and work <= MAX_COMPARISONS
+
+
+def _where(condition: Condition | None, rules: Rules) -> Predicate | None:
+    """The normal form of a condition that was checked."""
+    if condition is None:
         return None
     try:
         return render(tree(condition, rules.schema), rules.schema)
@@ -157,7 +199,7 @@ def _leaves(condition: Condition) -> list[Test | Among | Missing]:
 def _output(item: Item, measure: Measure | None) -> Output:
     if item.function is None:
         return Output(item.label or item.column or "", item.column or "")
-    asked = Measure(item.function, item.column).name
+    asked = Measure(item.function, item.column, measure.where if measure else None, item.at).name
     return Output(item.label or asked, measure.name if measure else asked)
 
 

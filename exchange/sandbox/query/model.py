@@ -1,7 +1,10 @@
 """The query type itself: closed, typed, frozen. Pure: no Django, no I/O."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, assert_never
 
 from exchange.sandbox.schema import Value
 
@@ -23,6 +26,30 @@ class Function(StrEnum):
     COUNT_DISTINCT = "count_distinct"
     SUM = "sum"
     AVG = "avg"
+    VARIANCE = "variance"  # of the sample: divided by n - 1
+    STDDEV = "stddev"  # its square root
+    QUANTILE = "quantile"  # `private` only: an exact one is somebody's value
+
+
+class Total(StrEnum):
+    """What is added up. Their names are part of the noise's key: a renamed one would be drawn anew."""
+
+    ROWS = "count"  # rows; of a column: rows where it is not null
+    ENTITIES = "count_distinct"  # distinct values
+    SUM = "sum"
+    SQUARES = "squares"  # of the distances from a public centre, see plan.totals.centre
+
+
+MADE_OF: dict[Function, tuple[Total, ...]] = {
+    Function.COUNT: (Total.ROWS,),
+    Function.COUNT_DISTINCT: (Total.ENTITIES,),
+    Function.SUM: (Total.SUM,),
+    Function.AVG: (Total.SUM, Total.ROWS),
+    Function.VARIANCE: (Total.SQUARES, Total.SUM, Total.ROWS),
+    Function.STDDEV: (Total.SQUARES, Total.SUM, Total.ROWS),
+    Function.QUANTILE: (),
+}
+"""The totals of each function; a quantile is none of totals."""
 
 
 class Op(StrEnum):
@@ -32,19 +59,6 @@ class Op(StrEnum):
     LE = "<="
     GT = ">"
     GE = ">="
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """One aggregate; `column` is None only for COUNT(*)."""
-
-    function: Function
-    column: str | None = None
-
-    @property
-    def name(self) -> str:
-        """The measure's canonical name: `count`, `count_tailnum`, `sum_dep_delay`."""
-        return self.function.value if self.column is None else f"{self.function.value}_{self.column}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +98,58 @@ class Or:
 Predicate = In | Compare | IsNull | And | Or
 """Negation normal form: NOT is pushed into the leaves by Kleene's laws, so a row passes where the
 predicate is true and no leaf needs a third value."""
+
+
+def predicate_json(predicate: Predicate) -> dict[str, Any]:
+    """`predicate` as JSON, in the form of the question's conditions, numbers in the column's units."""
+    match predicate:
+        case And(parts):
+            return {"and": [predicate_json(part) for part in parts]}
+        case Or(parts):
+            return {"or": [predicate_json(part) for part in parts]}
+        case IsNull(name, negated):
+            return {"column": name, "op": "is_not_null" if negated else "is_null"}
+        case In(name, values):
+            return {"column": name, "op": "in", "values": list(values)}
+        case Compare(name, op, value):
+            return {"column": name, "op": op.value, "value": value}
+        case _:
+            assert_never(predicate)
+
+
+def order(predicate: Predicate) -> str:
+    """A text that sorts predicates the same on every machine: their JSON."""
+    return json.dumps(predicate_json(predicate), sort_keys=True)
+
+
+def named(name: str, column: str | None, where: Predicate | None) -> str:
+    """The canonical name of a total or function of a column: `count`, `sum_dep_delay`, `count_where_3c1f0a92b7`.
+
+    A filter is told by ten digits of its digest; `bind` refuses a query in which two filters share them.
+    """
+    parts = [name] if column is None else [name, column]
+    if where is not None:
+        parts += ["where", hashlib.sha256(order(where).encode()).hexdigest()[:10]]
+    return "_".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One aggregate of the rows for which `where` is true; `column` is None only for COUNT(*).
+
+    `at` is given for a QUANTILE only, in basis points: 5000 is the median.
+    """
+
+    function: Function
+    column: str | None = None
+    where: Predicate | None = None
+    at: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The measure's canonical name, see `named`."""
+        function = self.function.value if self.at is None else f"{self.function.value}_{self.at}"
+        return named(function, self.column, self.where)
 
 
 @dataclass(frozen=True, slots=True)

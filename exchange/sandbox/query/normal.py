@@ -1,6 +1,5 @@
 """Filters in their one normal form: conditions and predicates to regions, and regions to predicates. Pure."""
 
-import json
 from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal
@@ -9,7 +8,7 @@ from math import ceil, floor
 from typing import Any, assert_never
 
 from exchange.errors import Problem
-from exchange.sandbox.query.model import And, Compare, In, IsNull, Op, Or, Predicate
+from exchange.sandbox.query.model import And, Compare, In, IsNull, Op, Or, Predicate, order
 from exchange.sandbox.query.question import Among, Condition, Every, Literal, Missing, Not, Some, Test
 from exchange.sandbox.query.regions import TRUE, Line, Node, Region, Span, Tree, joined, others, simplify
 from exchange.sandbox.schema import Column, Kind, Role, Schema, codes, fits
@@ -202,25 +201,3 @@ def _sorted(kind: type[And] | type[Or], parts: Sequence[Predicate]) -> Predicate
     unique = {order(piece): piece for piece in flat}
     ordered = tuple(unique[key] for key in sorted(unique))
     return ordered[0] if len(ordered) == 1 else kind(ordered)
-
-
-def order(predicate: Predicate) -> str:
-    """A text that sorts predicates the same on every machine: their JSON."""
-    return json.dumps(predicate_json(predicate), sort_keys=True)
-
-
-def predicate_json(predicate: Predicate) -> dict[str, Any]:
-    """`predicate` as JSON, in the form of the question's conditions, numbers in the column's units."""
-    match predicate:
-        case And(parts):
-            return {"and": [predicate_json(part) for part in parts]}
-        case Or(parts):
-            return {"or": [predicate_json(part) for part in parts]}
-        case IsNull(name, negated):
-            return {"column": name, "op": "is_not_null" if negated else "is_null"}
-        case In(name, values):
-            return {"column": name, "op": "in", "values": list(values)}
-        case Compare(name, op, value):
-            return {"column": name, "op": op.value, "value": value}
-        case _:
-            assert_never(predicate)

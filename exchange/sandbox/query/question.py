@@ -1,7 +1,8 @@
 """What a buyer asked, before it is bound to a schema; and its JSON form. Pure: no Django, no I/O.
 
-JSON: `{"product", "measures": [{"function", "column", "label"}], "dimensions": [name], "where": condition}`.
-A condition is `{"column", "op": "= <> < <= > >=", "value"}`, `{"column", "op": "in | between", "values"}`,
+JSON: `{"product", "measures": [measure], "dimensions": [name], "where": condition}`. A measure is
+`{"function", "column", "where": condition, "at": fraction of a quantile, "label"}`. A condition is
+`{"column", "op": "= <> < <= > >=", "value"}`, `{"column", "op": "in | between", "values"}`,
 `{"column", "op": "is_null"}`, `{"and": [condition]}`, `{"or": [condition]}` or `{"not": condition}`.
 """
 
@@ -14,6 +15,7 @@ from exchange.errors import Problem
 from exchange.sandbox.query.model import Function, Op
 
 MAX_DEPTH = 16
+BASIS_POINTS = 10_000
 _CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _NUMBER = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?|-?\.[0-9]{1,30}|-?[0-9]{1,30}\.")
 
@@ -65,11 +67,16 @@ Condition = Test | Among | Missing | Not | Every | Some
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One column asked for: an aggregate of `column`, or a grouped column where there is no function."""
+    """One column asked for: an aggregate of `column`, or a grouped column where there is no function.
+
+    The aggregate is of the rows for which `where` is true. `at` is a quantile's, in basis points.
+    """
 
     function: Function | None = None
     column: str | None = None
     label: str = ""
+    where: Condition | None = None
+    at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +125,42 @@ def parse_json(value: object) -> Question:
     return Question(product, tuple(Item(column=name, label=name) for name in groups) + measures, groups, condition)
 
 
+def quantile(fraction: Decimal) -> int:
+    """Basis points of a quantile. Raises Problem value_invalid unless it is within 0 … 1 in four digits."""
+    points = fraction * BASIS_POINTS
+    if not 0 <= points <= BASIS_POINTS or points != int(points):
+        raise Problem(
+            "value_invalid", "a quantile is a fraction of 0 to 1 with at most four digits", "the median is 0.5"
+        )
+    return int(points)
+
+
 def _item(value: object) -> Item:
-    body = _members(value, {"function", "column", "label"}, "a measure")
-    try:
-        function = Function(_text(body.get("function"), "function"))
-    except ValueError:
-        raise Problem("function_unknown", "a function is not offered", _functions()) from None
+    body = _members(value, {"function", "column", "label", "where", "at"}, "a measure")
+    function, at = _function(_text(body.get("function"), "function"), body.get("at"))
     column = None if body.get("column") is None else _text(body["column"], "column")
     if column is None and function is not Function.COUNT:
         raise Problem("field_invalid", f"{function}: a column is required")
-    return Item(function, column, "" if body.get("label") is None else _text(body["label"], "label"))
+    where = None if body.get("where") is None else _condition(body["where"], 0)
+    return Item(function, column, "" if body.get("label") is None else _text(body["label"], "label"), where, at)
+
+
+def _function(name: str, at: object) -> tuple[Function, int | None]:
+    """The function called `name`, and the basis points of a quantile."""
+    if name == "median" and at is None:
+        return Function.QUANTILE, BASIS_POINTS // 2
+    try:
+        function = Function(name)
+    except ValueError:
+        raise Problem("function_unknown", "a function is not offered", _functions()) from None
+    if (function is Function.QUANTILE) != (at is not None):
+        raise Problem("field_invalid", "at: a quantile has it, and nothing else has")
+    if at is None:
+        return function, None
+    fraction = _literal(at)
+    if not isinstance(fraction, Decimal):
+        raise Problem("value_invalid", "at: a number is required")
+    return function, quantile(fraction)
 
 
 def _condition(value: object, depth: int) -> Condition:
@@ -190,4 +223,4 @@ def _text(value: object, what: str) -> str:
 
 
 def _functions() -> str:
-    return "offered are " + ", ".join(function.value for function in Function)
+    return "offered are " + ", ".join(function.value for function in Function if function is not Function.QUANTILE)

@@ -17,9 +17,10 @@ from exchange.sandbox.query.model import (
     Or,
     Predicate,
     Profile,
+    predicate_json,
 )
-from exchange.sandbox.query.normal import normalize, predicate_json
-from exchange.sandbox.query.question import MAX_DEPTH
+from exchange.sandbox.query.normal import normalize
+from exchange.sandbox.query.question import BASIS_POINTS, MAX_DEPTH
 from exchange.sandbox.schema import Schema
 from exchange.sandbox.terms import Terms
 
@@ -29,7 +30,7 @@ MAX_LEAVES = 4_000  # a NOT IN on a measure has a range before and behind each v
 def to_json(query: AggregateQuery) -> dict[str, Any]:
     """`query` as canonical JSON can carry it; equal queries give equal JSON."""
     return {
-        "measures": [{"function": m.function.value, "column": m.column} for m in query.measures],
+        "measures": [_measure_json(measure) for measure in query.measures],
         "dimensions": list(query.dimensions),
         "where": None if query.where is None else predicate_json(query.where),
     }
@@ -46,20 +47,22 @@ def from_json(value: object, schema: Schema, terms: Terms) -> AggregateQuery:
     rules = Rules(schema, Profile(terms.profile), faults)
     for name in query.dimensions:
         rules.dimension(name)
-    measures = {rules.measure(measure.function, measure.column) for measure in query.measures}
-    leaves = [] if query.where is None else _leaves(query.where)
+    wheres = [query.where, *(measure.where for measure in query.measures)]
+    leaves = [leaf for where in wheres if where is not None for leaf in _leaves(where)]
     columns = [rules.filter(leaf.column) for leaf in leaves]
     rules.size("comparisons", sum(len(column.domain) for column in columns if column), 2 * MAX_COMPARISONS)
     rules.size("dimensions", len(query.dimensions), MAX_DIMENSIONS)
     rules.size("measures", len(query.measures), MAX_MEASURES)
     rules.size("conditions", len(leaves), MAX_LEAVES)
     faults.settle()
+    measures = {rules.measure(m.function, m.column, normalize(m.where, schema), m.at) for m in query.measures}
+    faults.settle()
     normal = AggregateQuery(
         ordered({measure for measure in measures if measure}),
         tuple(sorted(set(query.dimensions))),
         normalize(query.where, schema),
     )
-    if query != normal:
+    if query != normal or to_json(query) != value:
         raise Problem("field_invalid", "the query is not in normal form")
     rules.whole(query)
     faults.settle()
@@ -76,15 +79,26 @@ def _read(value: object) -> AggregateQuery:
             tuple(_text(name) for name in dimensions),
             None if where is None else _predicate(where, 0),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Problem("field_invalid", "the query is not well formed") from error
 
 
+def _measure_json(measure: Measure) -> dict[str, Any]:
+    found: dict[str, Any] = {"function": measure.function.value, "column": measure.column}
+    if measure.where is not None:
+        found["where"] = predicate_json(measure.where)
+    return found if measure.at is None else found | {"at": measure.at}
+
+
 def _measure(value: Any) -> Measure:
-    function, column = Function(value["function"]), value["column"]
+    function, column, where, at = Function(value["function"]), value["column"], value.get("where"), value.get("at")
     if column is None and function is not Function.COUNT:
         raise ValueError("a column is required")
-    return Measure(function, None if column is None else _text(column))
+    if (function is Function.QUANTILE) != (type(at) is int and 0 <= at <= BASIS_POINTS):
+        raise ValueError("a quantile, and nothing else, is at some basis points")
+    return Measure(
+        function, None if column is None else _text(column), None if where is None else _predicate(where, 0), at
+    )
 
 
 def _predicate(value: Any, depth: int) -> Predicate:

@@ -2,8 +2,10 @@
 SELECT "carrier" AS d0,
   count(*) AS rows,
   coalesce(max(_rows), 0)::BIGINT AS most,
-  count(*) AS v0,
-  coalesce(sum(_key::BIGINT), 0)::BIGINT AS k0
+  count(*) AS n0,
+  coalesce(max(_rows), 0)::BIGINT AS m0,
+  coalesce(sum(_key::BIGINT), 0)::BIGINT AS k0,
+  count(*) AS v0
 FROM snapshot
 WHERE ("month" BETWEEN 2 AND 3 AND "origin" BETWEEN 2 AND 3)
 GROUP BY "carrier"

@@ -1,10 +1,14 @@
 -- SELECT COUNT(*), COUNT(DISTINCT tailnum) FROM flights
 SELECT count(*) AS rows,
   coalesce(max(_rows), 0)::BIGINT AS most,
-  count(*) AS v0,
+  count(*) AS n0,
+  coalesce(max(_rows), 0)::BIGINT AS m0,
   coalesce(sum(_key::BIGINT), 0)::BIGINT AS k0,
-  coalesce(bit_count(bitstring_agg(_entity, 0, 168)), 0) AS v1,
-  coalesce(sum(_key::BIGINT), 0)::BIGINT AS k1
+  count(*) AS v0,
+  count(_entity) AS n1,
+  coalesce(max(_rows), 0)::BIGINT AS m1,
+  coalesce(sum(_key::BIGINT), 0)::BIGINT AS k1,
+  coalesce(bit_count(bitstring_agg(_entity, 0, 168)), 0) AS v1
 FROM snapshot
 -- again, of the cells (1, …) and (2, …)
 SELECT count(*) AS entities,

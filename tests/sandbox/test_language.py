@@ -1,0 +1,141 @@
+"""The wider language: each answer is the one DuckDB gives to the same words over the original values."""
+
+import math
+from fractions import Fraction
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exchange.errors import Problem
+from exchange.sandbox import answer, plan, query, sql
+from exchange.sandbox.query import Function, Measure, Profile
+from exchange.sandbox.query.model import AggregateQuery
+from exchange.sandbox.schema import Column, Kind, Manifest, Role, Schema
+from exchange.sandbox.terms import Terms
+from tests.sandbox.asked import OPEN, SCHEMA, connect, in_any_order, ours, theirs
+
+GUARDED = Terms("guarded", threshold=10)
+
+
+@pytest.fixture(scope="module")
+def database() -> duckdb.DuckDBPyConnection:
+    return connect()
+
+
+def refusal(text: str, profile: Profile = Profile.OPEN, schema: Schema = SCHEMA) -> Problem:
+    with pytest.raises(Problem) as caught:
+        query.bind(sql.parse(text), schema, profile)
+    return caught.value
+
+
+# --- Variance
+
+SPREADS = ["VARIANCE(m)", "VAR_SAMP(far)", "STDDEV(m)", "STDDEV_SAMP(far)", "AVG(m)", "COUNT(m)", "SUM(far)"]
+FILTERS = ["TRUE", "m > 0.5", "m IS NULL", "s = 'a' OR t = 'y'", "s = 'é' AND t = 'x'", "far = 30000"]
+
+
+@settings(deadline=None)
+@given(items=st.lists(st.sampled_from(SPREADS), min_size=1, unique=True), where=st.sampled_from(FILTERS[1:]))
+def test_a_spread_is_what_duckdb_gives(database: duckdb.DuckDBPyConnection, items: list[str], where: str) -> None:
+    for text in (
+        f"SELECT {', '.join(items)} FROM p WHERE {where}",
+        f"SELECT s, {', '.join(items)} FROM p WHERE {where} GROUP BY s",
+    ):
+        assert in_any_order(ours(database, text)) == in_any_order(theirs(database, text))
+
+
+@given(st.integers(0, 2**130), st.integers(1, 2**130))
+def test_a_root_is_the_float_nearest_to_the_exact_one(numerator: int, denominator: int) -> None:
+    root, exact = answer._root(numerator, denominator), Fraction(numerator, denominator)
+    below, above = math.nextafter(root, 0), math.nextafter(root, math.inf)
+    if numerator == 0:
+        assert root == 0
+        return
+    half_below = (Fraction(below) + Fraction(root)) / 2
+    half_above = (Fraction(above) + Fraction(root)) / 2
+    assert half_below**2 <= exact <= half_above**2
+
+
+def test_a_variance_shares_its_sum_and_count_with_the_average() -> None:
+    asked = AggregateQuery((Measure(Function.AVG, "m"), Measure(Function.STDDEV, "m"), Measure(Function.VARIANCE, "m")))
+    assert [part.name for part in plan.parts(asked, SCHEMA)] == ["count_m", "squares_m", "sum_m"]
+
+
+@pytest.mark.parametrize(("low", "high", "due"), [(-60, 1440, 0), (30_000, 32_000, 30_000), (-9, -4, -4)])
+def test_squares_are_about_the_value_nearest_to_zero(low: int, high: int, due: int) -> None:
+    assert plan.centre(Column("m", Kind.INTEGER, Role.MEASURE, low=low, high=high)) == due
+
+
+def test_a_variance_that_could_overflow_is_refused_by_public_figures_alone() -> None:
+    schema = Schema((Column("m", Kind.INTEGER, Role.MEASURE, low=0, high=2**31),))
+    asked = AggregateQuery((Measure(Function.VARIANCE, "m"),))
+    assert plan.shape(asked, Manifest("r", "s", schema, rows=1), OPEN).highs[1] == 2**62
+    for rows, terms in ((2, OPEN), (1, GUARDED)):
+        with pytest.raises(Problem) as caught:
+            plan.compile(asked, Manifest("r", "s", schema, rows=rows), terms)
+        assert caught.value.code == "column_not_measure"
+
+
+def test_the_largest_squares_that_are_accepted_do_not_overflow(database: duckdb.DuckDBPyConnection) -> None:
+    top = 2**31 - 1
+    schema = Schema((Column("m", Kind.INTEGER, Role.MEASURE, low=-top, high=top),))
+    sql_text = plan.compile(
+        AggregateQuery((Measure(Function.VARIANCE, "m"),)), Manifest("r", "s", schema, rows=2), OPEN, "wide"
+    ).sql
+    database.execute(f"CREATE OR REPLACE TABLE wide AS SELECT unnest([{top}, {-top}])::INTEGER AS m")
+    assert database.execute(sql_text).fetchall() == [(2, 2 * top * top, 0)]
+
+
+def test_more_totals_than_a_frame_can_tell_the_nulls_of_are_refused() -> None:
+    names = [f"m{i}" for i in range(11)]
+    schema = Schema(tuple(Column(name, Kind.INTEGER, Role.MEASURE, low=0, high=1) for name in names))
+    text = "SELECT " + ", ".join(f"STDDEV({name})" for name in names) + " FROM p"
+    assert refusal(text, schema=schema).code == "query_too_large"
+
+
+def test_a_variance_with_noise_is_never_below_zero() -> None:
+    column = SCHEMA.columns[2]
+    assert answer._spread(column, 10, 100, 3) == (0, 600)
+    assert answer._spread(column, 10, 100, 1) is None
+
+
+# --- Filters of aggregates
+
+AGGREGATES = ["COUNT(*)", "COUNT(m)", "COUNT(s)", "COUNT(DISTINCT t)", "COUNT(DISTINCT m)", "SUM(m)", "AVG(m)",
+              "STDDEV(far)"]  # fmt: skip
+
+
+@settings(deadline=None)
+@given(
+    items=st.lists(st.tuples(st.sampled_from(AGGREGATES), st.sampled_from(FILTERS)), min_size=1, max_size=6),
+    where=st.sampled_from(FILTERS),
+)
+def test_a_filtered_aggregate_is_what_duckdb_gives(
+    database: duckdb.DuckDBPyConnection, items: list[tuple[str, str]], where: str
+) -> None:
+    said = where if where != "TRUE" else "m IS NULL OR m IS NOT NULL"
+    shown = [
+        f"{item} FILTER (WHERE {test if test != 'TRUE' else said}) AS c{i}" for i, (item, test) in enumerate(items)
+    ]
+    for text in (
+        f"SELECT {', '.join(shown)} FROM p WHERE {said}",
+        f"SELECT s, t, {', '.join(shown)} FROM p WHERE {said} GROUP BY s, t",
+    ):
+        assert in_any_order(ours(database, text)) == in_any_order(theirs(database, text))
+
+
+CASES = [
+    "SUM(CASE WHEN m > 0 THEN far END)",
+    "COUNT(CASE WHEN m > 0 THEN 1 END)",
+    "SUM(CASE WHEN t = 'x' THEN 1 ELSE 0 END)",
+    "AVG(CASE WHEN s <> 'a' AND t = 'y' THEN m ELSE NULL END)",
+    "COUNT(DISTINCT CASE WHEN t = 'x' THEN s END)",
+]
+
+
+@pytest.mark.parametrize("item", CASES)
+def test_a_case_is_what_duckdb_gives(database: duckdb.DuckDBPyConnection, item: str) -> None:
+    text = f"SELECT s, {item} AS c FROM p GROUP BY s"
+    assert in_any_order(ours(database, text)) == in_any_order(theirs(database, text))
