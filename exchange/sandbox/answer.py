@@ -9,13 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from exchange.sandbox import accuracy
 from exchange.sandbox.frames import RELEASED, Cells
-from exchange.sandbox.plan import centre, parts, parts_of
+from exchange.sandbox.plan import Part, Total, parts, parts_of, sigmas
 from exchange.sandbox.query import AggregateQuery, Function, Measure
 from exchange.sandbox.query.grid import grid
 from exchange.sandbox.schema import Column, Kind, Manifest
 from exchange.sandbox.terms import Terms
 
+_I64 = 2**63 - 1
 _TYPES = {Kind.STRING: pa.string(), Kind.INTEGER: pa.int64(), Kind.BOOLEAN: pa.bool_(), Kind.DATE: pa.date32()}
 
 
@@ -24,14 +26,19 @@ def table(cells: Cells, query: AggregateQuery, manifest: Manifest, terms: Terms)
 
     COUNT is int64, SUM int64 or decimal128(38, scale); AVG, VARIANCE and STDDEV are float64 (the exact value,
     rounded once). A measure is null where the cell is suppressed, where SQL says null, an AVG where its count
-    is zero and a VARIANCE where it is below two.
+    is below one and a VARIANCE where it is below two. Under `private` each measure is followed by the ends of its
+    95 % interval, `…_low` and `…_high`.
     """
     columns = _dimensions(cells, query, manifest)
-    values = {part.name: _values(cells, i) for i, part in enumerate(parts(query, manifest.schema))}
+    totals = parts(query, manifest.schema, terms)
+    values = {part.name: _values(cells, i) for i, part in enumerate(totals)}
+    scales = dict(zip((part.name for part in totals), sigmas(query, manifest.schema, terms), strict=False))
     for measure in query.measures:
-        made_of = [values[part.name] for part in parts_of(measure, manifest.schema)]
-        column = None if measure.column is None else manifest.schema.get(measure.column)
-        columns[measure.name] = _measure(measure, made_of, column)
+        made_of = [(part, values[part.name]) for part in parts_of(measure, manifest.schema, terms)]
+        columns[measure.name] = _measure(measure, made_of)
+        if scales:
+            spans = _spans(measure, made_of, [scales[part.name] for part, _ in made_of])
+            columns[f"{measure.name}_low"], columns[f"{measure.name}_high"] = spans
     released = cells["status"] == RELEASED
     columns["status"] = pa.array(np.where(released, "released", "suppressed"), pa.string())
     return pa.table(columns)
@@ -62,39 +69,87 @@ def _values(cells: Cells, i: int) -> list[int | None]:
     return [value if seen else None for value, seen in zip(cells["values"][:, i].tolist(), shown.tolist(), strict=True)]
 
 
-def _measure(measure: Measure, made_of: list[list[int | None]], column: Column | None) -> pa.Array:
-    """`made_of` are the values of plan.parts_of(measure), in its order."""
+MadeOf = list[tuple[Part, list[int | None]]]
+"""The parts of a measure, in the order of plan.parts_of, with their values in each cell."""
+
+
+def _measure(measure: Measure, made_of: MadeOf) -> pa.Array:
+    column, lists = made_of[0][0].column, _about_zero(made_of)
     scale = column.scale if column else 0
     match measure.function:
         case Function.AVG:
-            means = [_mean(total, count, scale) for total, count in zip(*made_of, strict=True)]
+            means = [_mean(total, count, column) for total, count in zip(*lists, strict=True)]
             return pa.array(means, pa.float64())
-        case Function.VARIANCE | Function.STDDEV if column is not None:
+        case Function.VARIANCE | Function.STDDEV:
             final = _quotient if measure.function is Function.VARIANCE else _root
-            spreads = [_spread(column, *totals) for totals in zip(*made_of, strict=True)]
+            about = made_of[0][0].about
+            spreads = [_spread(about, scale, *totals) for totals in zip(*lists, strict=True)]
             return pa.array([None if spread is None else final(*spread) for spread in spreads], pa.float64())
-        case Function.SUM if scale:
-            scaled = [None if v is None else Decimal(v).scaleb(-scale) for v in made_of[0]]
-            return pa.array(scaled, pa.decimal128(38, scale))
+        case Function.SUM:
+            return _units(lists[0], scale)
         case _:
-            return pa.array(made_of[0], pa.int64())
+            return pa.array(lists[0], pa.int64())
 
 
-def _mean(total: int | None, count: int | None, scale: int) -> float | None:
-    if total is None or not count:
+def _about_zero(made_of: MadeOf) -> list[list[int | None]]:
+    """The parts' values; a sum about a centre, which comes with its number of rows, as the sum itself."""
+    lists = [values for _, values in made_of]
+    for i, (part, values) in enumerate(made_of):
+        if part.total is Total.SUM and part.about:
+            pairs = zip(values, lists[-1], strict=True)
+            lists[i] = [None if v is None or n is None else v + part.about * n for v, n in pairs]
+    return lists
+
+
+def _units(values: list[int | None], scale: int) -> pa.Array:
+    if not scale:
+        return pa.array([None if v is None else min(max(v, -_I64), _I64) for v in values], pa.int64())
+    return pa.array([None if v is None else Decimal(v).scaleb(-scale) for v in values], pa.decimal128(38, scale))
+
+
+def _spans(measure: Measure, made_of: MadeOf, scales: list[float]) -> tuple[pa.Array, pa.Array]:
+    """The two ends of each cell's interval (exchange.sandbox.accuracy), of the type of the measure."""
+    part = made_of[0][0]
+    about, scale = part.about, part.column.scale if part.column else 0
+    rows: list[tuple[int, ...]] = list(zip(*(values for _, values in made_of), strict=True))
+    if measure.function in (Function.COUNT, Function.COUNT_DISTINCT, Function.SUM):
+        half = accuracy.of_sum(scales[0], about, scales[-1] if about else 0.0)
+        middle = [value for value in _about_zero(made_of)[0] if value is not None]
+        ends = [[value - half for value in middle], [value + half for value in middle]]
+        return _units(list(ends[0]), scale), _units(list(ends[1]), scale)
+    column = part.column
+    if column is None:
+        raise ValueError(measure)
+    bounds = (float(column.low - about), float(column.high - about))
+    kinds = [each.total for each, _ in made_of]
+    found = [accuracy.interval(measure.function, kinds, row, scales, bounds) for row in rows]
+    unit = 10.0**scale
+    shift, unit = (about, unit) if measure.function is Function.AVG else (0, unit)
+    unit = unit * unit if measure.function is Function.VARIANCE else unit
+    ends_of = ([(end + shift) / unit for end in each] for each in zip(*found, strict=True))
+    low, high = (pa.array(end, pa.float64()) for end in ends_of)
+    return low, high
+
+
+def _mean(total: int | None, count: int | None, column: Column | None) -> float | None:
+    """Within the column's bounds, where noise would take it out of them."""
+    if total is None or count is None or count < 1 or column is None:
         return None
-    return total / int(count * 10**scale)  # integers: Python rounds the true quotient once
+    total = min(max(total, column.low * count), column.high * count)
+    return total / int(count * 10**column.scale)  # integers: Python rounds the true quotient once
 
 
-def _spread(column: Column, squares: int | None, total: int | None, count: int | None) -> tuple[int, int] | None:
+def _spread(
+    about: int, scale: int, squares: int | None, total: int | None, count: int | None
+) -> tuple[int, int] | None:
     """The variance of a sample as numerator and denominator, from totals that may carry noise: never below 0.
 
-    `squares` are about the column's centre c: Σ(v-c)² - (Σv - n·c)² / n, over n - 1.
+    `squares` are about a centre c: Σ(v-c)² - (Σv - n·c)² / n, over n - 1.
     """
     if squares is None or total is None or count is None or count < 2:
         return None
-    about = total - count * centre(column)
-    return max(0, squares * count - about * about), count * (count - 1) * int(10 ** (2 * column.scale))
+    from_centre = total - count * about
+    return max(0, squares * count - from_centre * from_centre), count * (count - 1) * int(10 ** (2 * scale))
 
 
 def _quotient(numerator: int, denominator: int) -> float:

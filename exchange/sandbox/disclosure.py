@@ -8,7 +8,7 @@ same noise. All arithmetic is on integers.
 """
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,21 @@ def open_cells(found: Found, plan: Plan) -> Cells:
         column = np.ma.asarray(found[f"v{i}"])
         cells["values"][:, i] = column.filled(0)[order]
         cells["nulls"] |= np.ma.getmaskarray(column)[order].astype(np.uint32) << np.uint32(i)
+    return cells
+
+
+def private_cells(found: Found, plan: Plan, noisy: Callable[[Sequence[int], float], list[int]]) -> Cells:
+    """The whole grid, a cell without rows being one with zeros; every total of every cell has noise of its own.
+
+    `noisy(values, sigma)` adds it. Nothing here depends on which cells have rows.
+    """
+    cells = np.zeros(plan.shape.cells, plan.shape.dtype)
+    cells["key"] = np.arange(plan.shape.cells, dtype=np.uint64)
+    keys = _keys(found, plan)
+    for i, sigma in enumerate(plan.sigmas):
+        totals = np.zeros(plan.shape.cells, np.int64)
+        totals[keys] = found[f"v{i}"]
+        cells["values"][:, i] = noisy(totals.tolist(), sigma)
     return cells
 
 

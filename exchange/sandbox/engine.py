@@ -82,6 +82,10 @@ class Engine:
         table = self._table(resource, snapshot)
         compiled = plan.compile(query, manifest, terms, table)
         found = self._found(compiled.sql)
+        if compiled.sigmas:
+            from exchange.sandbox.noise import discrete_gaussian  # takes a moment to load, and only this needs it
+
+            return disclosure.private_cells(found, compiled, discrete_gaussian)
         if compiled.again is None:
             return disclosure.open_cells(found, compiled)
         seen = disclosure.cells_of(found, compiled)

@@ -14,7 +14,11 @@ from exchange.sandbox.terms import Terms
 from tests import samples
 
 SECRET = b"r" * 32
-TERMS = {Profile.OPEN: Terms("open"), Profile.GUARDED: Terms("guarded", threshold=10)}
+TERMS = {
+    Profile.OPEN: Terms("open"),
+    Profile.GUARDED: Terms("guarded", threshold=10),
+    Profile.PRIVATE: Terms("private", rows=3, rho=10_000),
+}
 
 
 @dataclass

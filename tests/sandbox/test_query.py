@@ -62,7 +62,7 @@ REFUSALS = [
     (Profile.OPEN, "SELECT MEDIAN(delay) FROM d", "function_unknown"),
     (Profile.GUARDED, "SELECT QUANTILE_CONT(delay, 0.9) FROM d", "function_unknown"),
     (Profile.PRIVATE, "SELECT MEDIAN(carrier) FROM d", "column_not_measure"),
-    (Profile.PRIVATE, "SELECT MEDIAN(delay) FROM d", "product_not_queryable"),
+    (Profile.PRIVATE, "SELECT MEDIAN(delay) FROM d", "function_unknown"),
     (Profile.GUARDED, "SELECT COUNT(*) FILTER (WHERE delay > 0) FROM d", "filter_not_allowed"),
     (Profile.GUARDED, "SELECT COUNT(*) FILTER (WHERE tailnum = 'N1') FROM d", "filter_not_allowed"),
     (Profile.OPEN, "SELECT COUNT(*) FILTER (WHERE nothing = 1) FROM d", "column_unknown"),
@@ -96,7 +96,6 @@ REFUSALS = [
     (Profile.OPEN, "SELECT COUNT(*) FROM d WHERE late = 1", "value_invalid"),
     (Profile.OPEN, "SELECT COUNT(*) FROM d WHERE " + " OR ".join(["month = 1"] * 201), "query_too_large"),
     (Profile.OPEN, f"SELECT COUNT(*) FROM d WHERE delay IN ({', '.join(['1'] * 1001)})", "query_too_large"),
-    (Profile.PRIVATE, "SELECT COUNT(*) FROM d", "product_not_queryable"),
 ]
 
 

@@ -10,14 +10,26 @@ from dataclasses import dataclass
 from functools import partial
 
 from exchange.sandbox.frames import Shape
-from exchange.sandbox.plan import exact, guarded
+from exchange.sandbox.plan import exact, guarded, private
 from exchange.sandbox.plan.totals import Part, bounds, centre, parts, parts_of
 from exchange.sandbox.query import AggregateQuery, Profile, Total
 from exchange.sandbox.query.grid import Grid, cells, grid
-from exchange.sandbox.schema import Manifest
+from exchange.sandbox.schema import Manifest, Schema
 from exchange.sandbox.terms import Terms
 
-__all__ = ["Part", "Plan", "Total", "centre", "compile", "deadline", "most_cells", "parts", "parts_of", "shape"]
+__all__ = [
+    "Part",
+    "Plan",
+    "Total",
+    "centre",
+    "compile",
+    "deadline",
+    "most_cells",
+    "parts",
+    "parts_of",
+    "shape",
+    "sigmas",
+]
 
 CELL_WORK = 100  # a cell of a guarded answer costs as much as this many rows: its noise is an HMAC per total
 
@@ -28,7 +40,8 @@ class Plan:
 
     The result of `sql` has columns d0, d1 … (codes of the dimensions) and, on `open`, v0, v1 … (one per part of
     `parts`); on `guarded` those of guarded.look. `again` makes the statement that asks some cells, given as
-    their codes, again, with the columns of guarded.exact; on `open` there is nothing to ask again.
+    their codes, again, with the columns of guarded.exact. `sigmas` are the scales of the noise of each part on
+    `private`.
     """
 
     sql: str
@@ -36,6 +49,7 @@ class Plan:
     parts: tuple[Part, ...]
     grid: Grid
     shape: Shape
+    sigmas: tuple[float, ...] = ()
 
 
 def shape(query: AggregateQuery, manifest: Manifest, terms: Terms) -> Shape:
@@ -43,7 +57,7 @@ def shape(query: AggregateQuery, manifest: Manifest, terms: Terms) -> Shape:
 
     Raises Problem column_not_measure where a total could leave 63 bits, see totals.bounds.
     """
-    ranges = [bounds(part, manifest, terms) for part in parts(query, manifest.schema)]
+    ranges = [bounds(part, manifest, terms) for part in parts(query, manifest.schema, terms)]
     guarded = Profile(terms.profile) is not Profile.OPEN
     size = cells(grid(query, manifest.schema))
     complete = guarded or not query.dimensions
@@ -70,15 +84,26 @@ def deadline(query: AggregateQuery, manifest: Manifest, terms: Terms, rows_per_s
     if Profile(terms.profile) is Profile.OPEN:
         return 0.0
     work = manifest.rows + CELL_WORK * cells(grid(query, manifest.schema))
-    return start_ms / 1000 + work * (1 + len(parts(query, manifest.schema))) / rows_per_second
+    return start_ms / 1000 + work * (1 + len(parts(query, manifest.schema, terms))) / rows_per_second
+
+
+def sigmas(query: AggregateQuery, schema: Schema, terms: Terms) -> tuple[float, ...]:
+    """The scale of the noise of each part under `private`; () elsewhere. Raises Problem query_too_large."""
+    if Profile(terms.profile) is not Profile.PRIVATE:
+        return ()
+    return private.sigmas(query, parts(query, schema, terms), schema, terms)
 
 
 def compile(query: AggregateQuery, manifest: Manifest, terms: Terms, table: str = "snapshot") -> Plan:
     """The plan of `query` over the native table `table`, a name the engine chose. Raises as `shape` does."""
-    keys = grid(query, manifest.schema)
-    if Profile(terms.profile) is Profile.OPEN:
-        sql, again = exact.sql(query, manifest, cells(keys), table), None
-    else:
-        sql = guarded.look(query, manifest, cells(keys), table)
-        again = partial(guarded.exact, query, manifest.schema, table)
-    return Plan(sql, again, parts(query, manifest.schema), keys, shape(query, manifest, terms))
+    schema, keys, totals = manifest.schema, grid(query, manifest.schema), parts(query, manifest.schema, terms)
+    again = None
+    match Profile(terms.profile):
+        case Profile.OPEN:
+            sql = exact.sql(query, totals, manifest, cells(keys), table)
+        case Profile.GUARDED:
+            sql = guarded.look(query, totals, manifest, cells(keys), table)
+            again = partial(guarded.exact, query, totals, schema, table)
+        case Profile.PRIVATE:
+            sql = private.sql(query, totals, manifest, cells(keys), terms, table)
+    return Plan(sql, again, totals, keys, shape(query, manifest, terms), sigmas(query, schema, terms))

@@ -1,6 +1,8 @@
 """`open`: exact totals in one pass. Pure: no Django, no I/O."""
 
-from exchange.sandbox.plan.totals import Part, centre, parts
+from collections.abc import Sequence
+
+from exchange.sandbox.plan.totals import Part
 from exchange.sandbox.plan.words import only, present, rows, select, square, stored, test, where
 from exchange.sandbox.query import AggregateQuery, Total
 from exchange.sandbox.schema import Column, Manifest, Role
@@ -8,10 +10,10 @@ from exchange.sandbox.schema import Column, Manifest, Role
 BITMAP_BITS = 1 << 29  # of all groups' bitmaps together, in each thread: 64 MiB
 
 
-def sql(query: AggregateQuery, manifest: Manifest, groups: int, table: str) -> str:
+def sql(query: AggregateQuery, totals: Sequence[Part], manifest: Manifest, groups: int, table: str) -> str:
     names = [f'"{name}"' for name in query.dimensions]
     keys = [f"{name} AS d{i}" for i, name in enumerate(names)]
-    values = [f"{_exact(part, manifest, groups)} AS v{i}" for i, part in enumerate(parts(query, manifest.schema))]
+    values = [f"{_exact(part, manifest, groups)} AS v{i}" for i, part in enumerate(totals)]
     return select(keys + values, f"{table}{where(query, manifest.schema)}", names)
 
 
@@ -24,7 +26,7 @@ def _exact(part: Part, manifest: Manifest, groups: int) -> str:
         case Total.SUM:
             return f"sum({only(condition, stored(part.column))})::BIGINT"
         case Total.SQUARES:
-            return f"sum({only(condition, square(part.column, centre(part.column)))})::BIGINT"
+            return f"sum({only(condition, square(part.column, part.about))})::BIGINT"
         case Total.ENTITIES:
             return distinct(part.column, condition, manifest, groups)
 

@@ -9,7 +9,7 @@ again by `exact`, of those cells only. Which cells those are shows in no time: a
 from collections.abc import Sequence
 
 from exchange.sandbox.plan.exact import distinct
-from exchange.sandbox.plan.totals import Part, centre, parts
+from exchange.sandbox.plan.totals import Part
 from exchange.sandbox.plan.words import only, present, rows, select, square, stored, test, where
 from exchange.sandbox.query import AggregateQuery, Total
 from exchange.sandbox.schema import Manifest, Schema
@@ -20,19 +20,21 @@ Codes = tuple[int, ...]
 """A cell as the codes of its dimensions, in the query's order."""
 
 
-def look(query: AggregateQuery, manifest: Manifest, groups: int, table: str) -> str:
+def look(query: AggregateQuery, totals: Sequence[Part], manifest: Manifest, groups: int, table: str) -> str:
     """One pass: `rows` in the cell, `most`, the largest number of rows that an entity of the cell has in the
     snapshot, and for part i: v (total), n (rows that contribute), m (`most` of them), k (sum of their keys) and,
     but for a number of rows or entities, x (largest absolute value of a row) and a (sum of absolute values)."""
     names = [f'"{name}"' for name in query.dimensions]
     columns = [f"{name} AS d{i}" for i, name in enumerate(names)]
     columns += ["count(*) AS rows", "coalesce(max(_rows), 0)::BIGINT AS most"]
-    for i, part in enumerate(parts(query, manifest.schema)):
+    for i, part in enumerate(totals):
         columns += [f"{text} AS {name}{i}" for name, text in _seen(part, manifest, groups).items()]
     return select(columns, f"{table}{where(query, manifest.schema)}", names)
 
 
-def exact(query: AggregateQuery, schema: Schema, table: str, cells: Sequence[Codes] | None = None) -> str:
+def exact(
+    query: AggregateQuery, totals: Sequence[Part], schema: Schema, table: str, cells: Sequence[Codes] | None = None
+) -> str:
     """Two levels: what each entity contributes to each cell, then the cells; of `cells` only if given.
 
     `entities` in the cell, and for part i: v (total), a (sum of entities' absolute contributions), t and u (the
@@ -41,7 +43,7 @@ def exact(query: AggregateQuery, schema: Schema, table: str, cells: Sequence[Cod
     """
     names = [f'"{name}"' for name in query.dimensions]
     inner, outer = [], ["count(*) AS entities"]
-    for i, part in enumerate(parts(query, schema)):
+    for i, part in enumerate(totals):
         for name, row, cell in _contributions(part, schema):
             inner += [f"{row} AS {name}{i}"] if row else []
             outer.append(f"{cell.replace('#', str(i))} AS {name}{i}")
@@ -67,7 +69,7 @@ def _seen(part: Part, manifest: Manifest, groups: int) -> dict[str, str]:
             largest = f"max({value})" if column.low >= 0 else f"greatest(max({value}), -min({value}))"
             mass = {} if column.low >= 0 else {"a": f"coalesce(sum(abs({value})), 0)::BIGINT"}
         case Total.SQUARES if column is not None:
-            value = only(condition, square(column, centre(column)))
+            value = only(condition, square(column, part.about))
             largest, mass = f"max({value})", {}
         case _:
             return seen | {"v": seen["n"]}
@@ -114,7 +116,7 @@ def _contributions(part: Part, schema: Schema) -> list[tuple[str, str, str]]:
         mass = f"coalesce(sum({only(condition, f'abs({stored(column)})')}), 0)::BIGINT"
         value, magnitude = f"coalesce(sum({only(condition, stored(column))}), 0)::BIGINT", "a#"
     if part.total is Total.SQUARES and column is not None:  # never negative: a total is its own magnitude
-        value = f"coalesce(sum({only(condition, square(column, centre(column)))}), 0)::BIGINT"
+        value = f"coalesce(sum({only(condition, square(column, part.about))}), 0)::BIGINT"
     fewer = column is not None or condition
     return [
         *([("n", rows(column, condition), "count(nullif(n#, 0))")] if fewer else []),

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from exchange.errors import Problem
 from exchange.sandbox.plan.words import column_of
-from exchange.sandbox.query import MADE_OF, AggregateQuery, Measure, Predicate, Profile, Total
+from exchange.sandbox.query import MADE_OF, AggregateQuery, Function, Measure, Predicate, Profile, Total
 from exchange.sandbox.query.model import named
 from exchange.sandbox.schema import Column, Manifest, Schema
 from exchange.sandbox.terms import Terms
+
+LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,7 @@ class Part:
     total: Total
     column: Column | None = None  # None: rows
     where: Predicate | None = None  # only of rows for which this is true
+    about: int = 0  # what a sum's values, or a square's, are measured from, in the column's units
 
     @property
     def name(self) -> str:
@@ -33,16 +36,32 @@ class Part:
         return named(self.total.value, self.column.name, None)
 
 
-def parts(query: AggregateQuery, schema: Schema) -> tuple[Part, ...]:
+def parts(query: AggregateQuery, schema: Schema, terms: Terms) -> tuple[Part, ...]:
     """The totals a query is made of, in the order of a frame's values."""
-    found = {part.name: part for measure in query.measures for part in parts_of(measure, schema)}
+    found = {part.name: part for measure in query.measures for part in parts_of(measure, schema, terms)}
     return tuple(found[name] for name in sorted(found))
 
 
-def parts_of(measure: Measure, schema: Schema) -> Iterable[Part]:
-    """The totals of one measure, in the order of MADE_OF: AVG is a SUM and a COUNT."""
+def parts_of(measure: Measure, schema: Schema, terms: Terms) -> Iterable[Part]:
+    """The totals of one measure, in the order of MADE_OF: AVG is a SUM and a COUNT.
+
+    Under `private` sums are about the middle of the bounds, which halves what one entity can move; a SUM then
+    needs the number of rows too.
+    """
     column = None if measure.column is None else column_of(schema, measure.column)
-    return tuple(Part(total, column, measure.where) for total in MADE_OF[measure.function])
+    totals = MADE_OF[measure.function]
+    private = Profile(terms.profile) is Profile.PRIVATE
+    if private and measure.function is Function.SUM:
+        totals = (Total.SUM, Total.ROWS)
+    return tuple(Part(total, column, measure.where, _about(total, column, private)) for total in totals)
+
+
+def _about(total: Total, column: Column | None, private: bool) -> int:
+    if column is None or total not in (Total.SUM, Total.SQUARES):
+        return 0
+    if private:
+        return (column.low + column.high) // 2
+    return centre(column) if total is Total.SQUARES else 0
 
 
 def centre(column: Column) -> int:
@@ -67,6 +86,8 @@ def bounds(part: Part, manifest: Manifest, terms: Terms) -> tuple[int, int]:
     Intake holds 3 × rows × the largest absolute value below 2**63, so these are int64. Squares can be larger:
     raises Problem column_not_measure, which follows from public figures alone, where theirs would not be.
     """
+    if Profile(terms.profile) is Profile.PRIVATE:
+        return -LARGEST, LARGEST  # the number of rows is no public figure, and the noise has no bound
     noisy = Profile(terms.profile) is not Profile.OPEN
     rows, column = manifest.rows, part.column
     match part.total:

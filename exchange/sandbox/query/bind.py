@@ -56,6 +56,8 @@ class Rules:
         if function is Function.QUANTILE and self.profile is not Profile.PRIVATE:
             hint = "only products of the profile private answer quantiles: an exact one shows somebody's value"
             self.faults.add("function_unknown", f"quantiles are not offered under {self.profile.value}", hint)
+        elif function is Function.QUANTILE:
+            self.faults.add("function_unknown", "quantiles are not answered yet", "ask for AVG and STDDEV")
         if name is not None and column is None:
             return None
         if column is not None and not self._counts(function, column):
@@ -70,7 +72,8 @@ class Rules:
         column = self._column(name)
         if column is None:
             return None
-        allowed = (Role.DIMENSION, Role.MEASURE) if self.profile is Profile.OPEN else (Role.DIMENSION,)
+        # `guarded` keeps to its grid; under `private` noise covers whatever rows a filter takes.
+        allowed = (Role.DIMENSION,) if self.profile is Profile.GUARDED else (Role.DIMENSION, Role.MEASURE)
         if column.role not in allowed:
             hint = self._offered(Role.DIMENSION)
             self.faults.add("filter_not_allowed", f"{name} may not be filtered by", hint)
@@ -80,8 +83,6 @@ class Rules:
         """What is known once every part is: the grid, the names of the answer, the product itself."""
         self.size("cells", cells(grid(query, self.schema)), MAX_CELLS[self.profile])
         self._names(query)
-        if self.profile is Profile.PRIVATE:
-            self.faults.add("product_not_queryable", "products of the profile private are not queried here yet")
         if self.profile is not Profile.OPEN and self.schema.entity is None:
             self.faults.add("product_not_queryable", "the product shows no protected entity to count")
 

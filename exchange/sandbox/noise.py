@@ -1,0 +1,20 @@
+"""Noise for `private`, drawn by OpenDP from the operating system's random source. Only the vault imports it."""
+
+from collections.abc import Sequence
+
+import opendp.prelude as dp
+
+dp.enable_features("contrib")
+
+_I64 = 2**63 - 1
+
+
+def discrete_gaussian(values: Sequence[int], sigma: float) -> list[int]:
+    """`values` (64-bit integers), each with its own draw of the discrete Gaussian of scale `sigma` added.
+
+    OpenDP samples it exactly (Canonne, Kamath and Steinke 2020), so no bit of a float tells anything; what
+    would leave 64 bits stays at their end.
+    """
+    space = dp.vector_domain(dp.atom_domain(T="i64")), dp.l2_distance(T="f64")
+    drawn: list[int] = dp.m.make_gaussian(*space, scale=sigma, MO="ZeroConcentratedDivergence")(list(values))
+    return [min(max(value, -_I64), _I64) for value in drawn]
