@@ -33,14 +33,16 @@ SCHEMA = Schema(
     row_key=("firm", "day"),
 )
 ROWS_PER_SECOND = 3_000  # little: a busy machine's pause must be no overrun
-OPEN, GUARDED = Terms("open"), Terms("guarded", 10)
+OPEN, GUARDED, PRIVATE = Terms("open"), Terms("guarded", 10), Terms("private", rows=2, rho=10_000)
 TOTALS = "SELECT town, COUNT(*) AS n, SUM(sales) AS s FROM shops GROUP BY town"
 POPULATIONS = {
     "firms": {"profile": "guarded", "entity": "firm", "threshold": 10, "queries": 40},
+    "people": {"profile": "private", "entity": "firm", "rho": 50_000, "rho_per_day": 30_000},
     "public": {"profile": "open"},
 }
 RESOURCES = {
     "shops": {"population": "firms", "columns": ["town", "firm", "sales"]},
+    "staff": {"population": "people", "columns": ["town", "firm", "sales"], "most_rows": 2_000},
     "stalls": {"population": "public", "columns": ["town", "sales"]},
     "empty": {"population": "public", "columns": ["town"]},
 }
@@ -98,7 +100,8 @@ def make(folder: Path, **settings: Any) -> tuple[Home, dict[str, str]]:
     source.write_text("firm,day,town,sales\n" + "".join(",".join(map(str, row)) + "\n" for row in rows))
     shops = nodes.take_in(home, "shops", source, SCHEMA)
     stalls = nodes.take_in(home, "stalls", source, SCHEMA.only({"town", "sales"}))
-    return home, {"shops": shops["snapshot"], "stalls": stalls["snapshot"]}
+    staff = nodes.take_in(home, "staff", source, SCHEMA)
+    return home, {"shops": shops["snapshot"], "stalls": stalls["snapshot"], "staff": staff["snapshot"]}
 
 
 def table(answer: Answer) -> list[dict[str, Any]]:

@@ -127,7 +127,7 @@ def test_the_engine_releases_what_the_rules_say(
     taken: Snapshot, rows: list[dict[str, Any]], text: str, groups: list[str], columns: list[str]
 ) -> None:
     asked = taken.bind(text)
-    names = [part.name for part in plan.parts(asked, taken.manifest.schema)]
+    names = [part.name for part in plan.parts(asked, taken.manifest.schema, TERMS)]
     cells: dict[int, list[dict[str, Any]]] = defaultdict(list)
     sizes = {"kind": len(KINDS), "half": 2}
     for row in rows:

@@ -4,8 +4,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -102,6 +104,41 @@ def test_an_order_is_debited_once(journal):
     assert journal.spent("aircraft") == 1
 
 
+def spend(journal: Journal, order_id: str, cost: int, at: int) -> int:
+    """Of a budget of 100 in all and 30 a day."""
+    return journal.debit(order_id, order_id, "sluice", "patients", 100, at, cost, 30).spent
+
+
+def test_a_budget_is_spent_by_its_cost_and_by_the_day(journal):
+    day = 86_400
+    assert [spend(journal, "a", 20, 1000), spend(journal, "b", 10, 1001)] == [20, 30]
+    with pytest.raises(Exhausted):
+        spend(journal, "c", 1, 1000 + day - 1)
+    assert spend(journal, "d", 20, 1000 + day) == 50  # the first 20 are a day old
+    with pytest.raises(Exhausted):
+        spend(journal, "e", 1, 1000 + day)
+    assert spend(journal, "f", 30, 1001 + 2 * day) == 80
+    with pytest.raises(Exhausted):
+        spend(journal, "g", 21, 1001 + 4 * day)
+    assert spend(journal, "h", 20, 1001 + 4 * day) == 100
+    assert [entry["cost"] for entry in journal.since(0, 10)] == [20, 10, 20, 30, 20]
+
+
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(0, 50_000)), max_size=30))
+def test_no_day_and_no_lifetime_takes_more_than_its_budget(asked: list[tuple[int, int]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        journal, now, taken = Journal(Path(folder) / "journal.db"), 0, []
+        for number, (cost, passed) in enumerate(asked):
+            now += passed
+            with suppress(Exhausted):
+                spend(journal, str(number), cost, now)
+                taken.append((now, cost))
+        journal.close()
+    assert sum(cost for _, cost in taken) <= 100
+    for at, _ in taken:
+        assert sum(cost for when, cost in taken if at - 86_400 < when <= at) <= 30
+
+
 def test_the_hard_number_of_queries_is_hard(journal):
     debit(journal, "one", most=2)
     debit(journal, "two", most=2)
@@ -142,7 +179,7 @@ def test_entries_are_listed_from_a_number_on(journal):
         "DELETE FROM release",
         "DELETE FROM blocked",
         "INSERT OR REPLACE INTO release VALUES (1, 'released', '', 'forged', x'')",
-        "REPLACE INTO entry VALUES (1, 'one', 'forged', 'sluice', 'aircraft', 0, 0)",
+        "REPLACE INTO entry VALUES (1, 'one', 'forged', 'sluice', 'aircraft', 0, 0, 0)",
     ],
 )
 def test_the_journal_is_append_only(journal, tmp_path, statement):

@@ -26,7 +26,18 @@ from exchange.sandbox.node.home import Home
 from exchange.sandbox.orders import OrderKind, Outcome, sign_order
 from exchange.sandbox.terms import Terms
 from tests import nodes
-from tests.sandbox.shops import KEY, OPEN, POPULATIONS, RESOURCES, ROWS_PER_SECOND, Running, make, table
+from tests.sandbox.shops import (
+    GUARDED,
+    KEY,
+    OPEN,
+    POPULATIONS,
+    PRIVATE,
+    RESOURCES,
+    ROWS_PER_SECOND,
+    Running,
+    make,
+    table,
+)
 
 # Answers
 
@@ -106,7 +117,7 @@ def test_the_journal_is_told_from_a_number_on(node: Running) -> None:
     order = node.order()
     number = node.send(order).release.journal
     [entry] = node.entries(since=number - 1)
-    assert (entry["order"], entry["debited"], entry["outcome"]) == (order.id, True, "released")
+    assert (entry["order"], entry["cost"], entry["outcome"]) == (order.id, 1, "released")
 
 
 # Refusals
@@ -199,6 +210,54 @@ def test_the_last_query_of_a_population_is_the_last(tmp_path: Path) -> None:
     assert sorted(release.spent for release in releases) == [0, 0, 0, 1, 2]
     refused = {release.code for release in releases if not release.spent}
     assert refused == {"population_exhausted"}
+
+
+# Private populations
+
+
+ON_STAFF = "SELECT town, COUNT(*) AS n, AVG(sales) AS mean FROM staff GROUP BY town"
+
+
+def test_a_private_answer_states_its_accuracy_and_what_it_cost(node: Running) -> None:
+    before = node.described("staff")["policy"]["spent"]
+    answer = node.send(node.order(ON_STAFF, PRIVATE))
+    assert (answer.release.outcome, answer.release.spent) == (Outcome.RELEASED, before + 10_000)
+    rows = table(answer)
+    assert [row["status"] for row in rows] == ["released"] * 3  # east, west, and those without a town
+    for row in rows:
+        assert row["count_low"] < row["count"] < row["count_high"]
+        assert 0 <= row["avg_sales_low"] <= row["avg_sales_high"] <= 1000
+    assert node.described("staff")["policy"]["spent"] == before + 10_000
+
+
+def test_the_same_order_again_is_the_same_answer_and_costs_nothing(node: Running) -> None:
+    """Another draw of noise for one payment could be averaged with the first."""
+    order = node.order(ON_STAFF, replace(PRIVATE, rho=1_000))
+    first, spent = node.send(order), node.described("staff")["policy"]["spent"]
+    assert node.send(order).release_jws == first.release_jws
+    assert node.described("staff")["policy"]["spent"] == spent
+
+
+def test_nothing_published_tells_how_many_rows_or_entities_a_private_snapshot_has(node: Running) -> None:
+    said = node.described("staff")["manifest"]
+    assert (said["rows"], said["entities"], said["most_rows"]) == (0, 0, 0)
+
+
+PRIVATE_REFUSED = [
+    ("a softer product on the same people", GUARDED, "profile_too_weak"),
+    ("no cost", Terms("private", rows=2), "field_invalid"),
+    ("no bound of an entity's rows", Terms("private", rho=10), "field_invalid"),
+    ("less than a micro-rho for each total", Terms("private", rows=2, rho=2), "query_too_large"),
+    ("more than the day's budget", Terms("private", rows=2, rho=30_001), "population_exhausted"),
+    ("more than all of the budget", Terms("private", rows=2, rho=50_001), "population_exhausted"),
+]
+
+
+@pytest.mark.parametrize(("what", "terms", "code"), PRIVATE_REFUSED, ids=[row[0] for row in PRIVATE_REFUSED])
+def test_it_refuses_of_a_private_population(node: Running, what: str, terms: Terms, code: str) -> None:
+    spent = node.described("staff")["policy"]["spent"]
+    assert node.code(replace(node.order(ON_STAFF, PRIVATE), terms=terms)) == (Outcome.NOT_EXECUTED, code)
+    assert node.described("staff")["policy"]["spent"] == spent
 
 
 # The client

@@ -255,7 +255,7 @@ def test_a_deadline_depends_on_public_figures_alone() -> None:
 
 def test_an_average_is_a_sum_and_a_count() -> None:
     asked = AggregateQuery((Measure(Function.AVG, "pm25"), Measure(Function.SUM, "pm25")))
-    assert [part.name for part in plan.parts(asked, AIR.schema)] == ["count_pm25", "sum_pm25"]
+    assert [part.name for part in plan.parts(asked, AIR.schema, OPEN)] == ["count_pm25", "sum_pm25"]
 
 
 def test_sixteen_averages_fit_a_frame() -> None:

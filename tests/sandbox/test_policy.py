@@ -125,6 +125,13 @@ MISTAKES = [
     (b"[populations.p]\nprofile = 'guarded'\nthreshold = 10\nqueries = 5", "needs entity and queries"),
     (b"[populations.p]\nprofile = 'guarded'\nentity = 'e'\nthreshold = 10", "needs entity and queries"),
     (b"[populations.p]\nprofile = 'guarded'\nentity = 'e'\nthreshold = 1\nqueries = 5", "at least 2"),
+    (b"[populations.p]\nprofile = 'private'\nentity = 'e'\nqueries = 5", "needs entity and rho"),
+    (b"[populations.p]\nprofile = 'private'\nentity = 'e'\nrho = 5\ndelta = 3", "delta is n for"),
+    (
+        b"[populations.p]\nprofile = 'private'\nentity = 'e'\nrho = 5\n"
+        b"[resources.r]\npopulation = 'p'\ncolumns = ['a']",
+        "most_rows declares",
+    ),
     (b"[populations.p]\nprofile = 'open'\nqueries = -1", "queries is not negative"),
     (b"[populations.p]\nprofile = 'open'\nqueries = 1.5", "queries is no int"),
     (b"[populations.p]\nprofile = 'open'\nqueries = true", "queries is no int"),

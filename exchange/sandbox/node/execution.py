@@ -127,8 +127,9 @@ class Execution:
         whom = task.population
         try:
             return self._journal.debit(
-                order.id, release.order_digest, order.exchange, whom.name, whom.queries, release.issued_at
-            )
+                order.id, release.order_digest, order.exchange, whom.name, whom.budget, release.issued_at,
+                whom.cost(task.terms), whom.budget_per_day,
+            )  # fmt: skip
         except Exhausted:
             raise Problem("population_exhausted") from None
 
@@ -251,8 +252,8 @@ class Execution:
             "policy": {
                 "population": whom.name, "profile": whom.profile.value, "entity": whom.entity,
                 "threshold": whom.threshold, "dominance": whom.dominance, "p_ratio": whom.p_ratio,
-                "queries": whom.queries, "spent": self._journal.spent(whom.name),
-                "columns": sorted(offered.columns),
+                "budget": whom.budget, "budget_per_day": whom.budget_per_day, "delta": whom.delta,
+                "spent": self._journal.spent(whom.name), "columns": sorted(offered.columns),
             },
         }  # fmt: skip
 
@@ -263,8 +264,7 @@ class Execution:
             "entries": [
                 {
                     "order": row["order"] if row["exchange"] == order.exchange else "",
-                    "debited": row["spent"] > 0,
-                    **{name: row[name] for name in ("number", "population", "spent", "outcome")},
+                    **{name: row[name] for name in ("number", "population", "cost", "spent", "outcome")},
                 }
                 for row in entries
             ]

@@ -203,9 +203,17 @@ SAMPLE_POLICY = """\
 # threshold = 10                the fewest distinct entities in a cell
 # queries = 1000                a hard number, all licences together
 #
+# [populations.patients]
+# profile = "private"
+# entity = "patient"
+# rho = 1000000                 all that may ever be learned, in micro-rho; a new snapshot brings no more
+# rho_per_day = 100000          the most of it within 24 hours
+# delta = 9                     shown as epsilon at a delta of 10 to the -9
+#
 # [resources.flights]
 # population = "aircraft"
 # columns = ["carrier", "origin", "month", "dep_delay"]
+# most_rows = 1000000           needed on private: how many rows a snapshot has at most
 #
 # Who may send orders, with the exchange's public Ed25519 key (the JWK's member x):
 # [exchanges.sluice]

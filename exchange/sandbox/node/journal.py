@@ -19,6 +19,7 @@ CREATE TABLE IF NOT EXISTS entry (
     digest TEXT NOT NULL,
     exchange TEXT NOT NULL,
     population TEXT NOT NULL,
+    cost INTEGER NOT NULL,
     spent INTEGER NOT NULL,
     at INTEGER NOT NULL
 );
@@ -38,8 +39,11 @@ BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 """
 
 
+DAY = 86_400  # seconds
+
+
 class Exhausted(Exception):
-    """The population has no query left."""
+    """The population's budget, or the day's, does not suffice."""
 
 
 class AlreadyReleased(Exception):
@@ -48,8 +52,8 @@ class AlreadyReleased(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One order. `population` is empty and `spent` 0 where nothing was debited; `token` is empty until the
-    release (a JWS) is there."""
+    """One order. `spent` is all that its population had spent with it. `population` is empty and `spent` 0
+    where nothing was debited; `token` is empty until the release (a JWS) is there."""
 
     number: int
     order_id: str
@@ -93,7 +97,7 @@ class Journal:
         return Entry(*rows[0]) if rows else None
 
     def spent(self, population: str) -> int:
-        """How many queries the population has spent."""
+        """What the population has spent of its budget, in all."""
         return int(self._read("SELECT max(spent) FROM entry WHERE population = ? AND spent > 0", population)[0][0] or 0)
 
     def blocked(self) -> set[str]:
@@ -102,27 +106,33 @@ class Journal:
 
     def since(self, number: int, limit: int) -> list[dict[str, Any]]:
         """At most `limit` entries after `number`, oldest first; outcome is empty where there is no release."""
-        names = ("number", "order", "exchange", "population", "spent", "at", "outcome", "code")
+        names = ("number", "order", "exchange", "population", "cost", "spent", "at", "outcome", "code")
         rows = self._read(
-            "SELECT number, order_id, exchange, population, spent, at, coalesce(outcome, ''), coalesce(code, '')"
+            "SELECT number, order_id, exchange, population, cost, spent, at, coalesce(outcome, ''), coalesce(code, '')"
             " FROM entry LEFT JOIN release USING (number) WHERE number > ? ORDER BY number LIMIT ?", number, limit,
         )  # fmt: skip
         return [dict(zip(names, row, strict=True)) for row in rows]
 
-    def debit(self, order_id: str, digest: str, exchange: str, population: str, most: int, at: int) -> Entry:
-        """Spend one of the population's `most` queries (0: without limit). Raises Exhausted."""
+    def debit(
+        self, order_id: str, digest: str, exchange: str, population: str, most: int, at: int,
+        cost: int = 1, most_a_day: int = 0,
+    ) -> Entry:  # fmt: skip
+        """Spend `cost` of the population's budget of `most`, and of `most_a_day` within the last 24 hours (0:
+        without limit). Raises Exhausted."""
+        sql = "SELECT max(spent) FROM entry WHERE population = ? AND spent > 0"
         with self._write():
-            spent = self._last("SELECT max(spent) FROM entry WHERE population = ? AND spent > 0", population) + 1
-            if most and spent > most:
+            spent = self._last(sql, population) + cost
+            today = spent - self._last(f"{sql} AND at <= ?", population, at - DAY) if most_a_day else 0
+            if (most and spent > most) or today > most_a_day:
                 raise Exhausted(population)
-            return self._enter(order_id, digest, exchange, population, spent, at)
+            return self._enter(order_id, digest, exchange, population, cost, spent, at)
 
     def refuse(
         self, order_id: str, digest: str, exchange: str, at: int, answer: Callable[[Entry], Answer]
     ) -> tuple[Entry, Answer]:
         """Bar an order id without a debit; `answer` makes the release once its number is known."""
         with self._write():
-            entry = self._enter(order_id, digest, exchange, "", 0, at)
+            entry = self._enter(order_id, digest, exchange, "", 0, 0, at)
             made = answer(entry)
             self._release(entry.number, made)
         return entry, made
@@ -137,10 +147,12 @@ class Journal:
             if block:
                 self._db.execute("INSERT OR IGNORE INTO blocked VALUES (?, ?)", (block, number))
 
-    def _enter(self, order_id: str, digest: str, exchange: str, population: str, spent: int, at: int) -> Entry:
+    def _enter(
+        self, order_id: str, digest: str, exchange: str, population: str, cost: int, spent: int, at: int
+    ) -> Entry:
         number = self._last("SELECT max(number) FROM entry") + 1
-        row = (number, order_id, digest, exchange, population, spent, at)
-        self._db.execute("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        row = (number, order_id, digest, exchange, population, cost, spent, at)
+        self._db.execute("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
         return Entry(number, order_id, digest, exchange, population, spent)
 
     def _release(self, number: int, answer: Answer) -> None:

@@ -5,7 +5,7 @@ journal, never on the data.
 """
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 from exchange.crypto.canonical import digest
 from exchange.crypto.jws import BadSignature
@@ -16,7 +16,7 @@ from exchange.sandbox.node import policy
 from exchange.sandbox.node.home import Settings
 from exchange.sandbox.node.policy import Policy, Population
 from exchange.sandbox.orders import Order
-from exchange.sandbox.query import AggregateQuery
+from exchange.sandbox.query import AggregateQuery, Profile
 from exchange.sandbox.schema import Manifest
 from exchange.sandbox.terms import Terms
 
@@ -73,6 +73,8 @@ def task(order: Order, law: Policy, manifest: Manifest, capacity: Settings) -> T
     terms = order.terms
     if terms is None:
         raise Problem("field_invalid", "a query names its terms")
+    if population.profile is Profile.PRIVATE:  # how many rows there are is not public: the declared number rules
+        manifest = replace(manifest, rows=policy.offered(law, order.resource).most_rows)
     entity = manifest.schema.entity
     columns = {*order.columns, entity.name} if entity else set(order.columns)
     asked = query.from_json(order.query, manifest.schema.only(columns), terms)

@@ -22,8 +22,12 @@ from exchange.sandbox.terms import Terms
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """Whom a set of resources is about. `queries` is a hard number for all licences together, 0 for none;
-    `dominance` and `p_ratio` are in basis points, as in `orders.Terms`."""
+    """Whom a set of resources is about, and what may be learned of them, all licences together.
+
+    `queries` is a hard number of queries (`guarded`). `rho` is the budget of `private` in micro-ρ, `rho_per_day`
+    the most within 24 hours (0: no limit of its own); with `delta`, n for δ = 10⁻ⁿ, it is shown as (ε, δ).
+    `dominance` and `p_ratio` are in basis points, as in `orders.Terms`.
+    """
 
     name: str
     profile: Profile
@@ -32,12 +36,29 @@ class Population:
     queries: int = 0
     dominance: int = 9000
     p_ratio: int = 1000
+    rho: int = 0
+    rho_per_day: int = 0
+    delta: int = 9
+
+    @property
+    def budget(self) -> int:
+        """All that may ever be spent: micro-ρ on `private`, else queries; 0 is without limit."""
+        return self.rho if self.profile is Profile.PRIVATE else self.queries
+
+    @property
+    def budget_per_day(self) -> int:
+        return self.rho_per_day if self.profile is Profile.PRIVATE else 0
+
+    def cost(self, terms: Terms) -> int:
+        """What a query under `terms` spends of the budget."""
+        return terms.rho if self.profile is Profile.PRIVATE else 1
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
     population: Population
     columns: frozenset[str]
+    most_rows: int = 0  # of a snapshot, declared; on `private` the real number is not public
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +106,8 @@ def check(policy: Policy, order: Order, schema: Schema) -> Population:
         raise Problem("field_invalid", "there is no such profile")
     if Profile(terms.profile).strictness < population.profile.strictness:
         raise Problem("profile_too_weak", f"at least {population.profile.value} is asked for")
+    if Profile(terms.profile) is Profile.PRIVATE and not (terms.rows and terms.rho):
+        raise Problem("field_invalid", "a private query bounds the rows of an entity, and has a cost")
     if _softer(terms, population):
         raise Problem("policy_refused", "the holder asks for a higher threshold or stricter dominance")
     if set(order.columns) - resource.columns - {population.entity}:
@@ -104,7 +127,7 @@ def offered(policy: Policy, resource: str) -> Resource:
 
 
 def _softer(terms: Terms, population: Population) -> bool:
-    if Profile(terms.profile) is Profile.OPEN:
+    if Profile(terms.profile) is not Profile.GUARDED:
         return False
     return (
         terms.threshold < population.threshold
@@ -123,7 +146,10 @@ def _tables(document: dict[str, Any], kind: str) -> list[tuple[str, dict[str, An
     return list(tables.items())
 
 
-_POPULATION = {"profile": str, "entity": str, "threshold": int, "queries": int, "dominance": int, "p_ratio": int}
+_POPULATION = {
+    "profile": str, "entity": str, "threshold": int, "queries": int, "dominance": int, "p_ratio": int,
+    "rho": int, "rho_per_day": int, "delta": int,
+}  # fmt: skip
 
 
 def _population(name: str, table: dict[str, Any]) -> Population:
@@ -135,8 +161,11 @@ def _population(name: str, table: dict[str, Any]) -> Population:
         raise BadConfiguration(f"{where}: profile is one of open, guarded, private") from None
     if population.profile is Profile.OPEN:
         return population
-    if not population.entity or not population.queries:
-        raise BadConfiguration(f"{where}: {population.profile.value} needs entity and queries")
+    budget = "rho" if population.profile is Profile.PRIVATE else "queries"
+    if not population.entity or not population.budget:
+        raise BadConfiguration(f"{where}: {population.profile.value} needs entity and {budget}")
+    if not 5 <= population.delta <= 30:
+        raise BadConfiguration(f"{where}: delta is n for a δ of 10 to the -n, 5 to 30")
     if population.profile is Profile.GUARDED and population.threshold < 2:
         raise BadConfiguration(f"{where}: guarded needs a threshold of at least 2")
     return population
@@ -144,13 +173,16 @@ def _population(name: str, table: dict[str, Any]) -> Population:
 
 def _resource(name: str, table: dict[str, Any], populations: dict[str, Population]) -> Resource:
     where = f"policy.toml: resources.{name}"
-    _typed(table, {"population": str, "columns": list}, where)
+    _typed(table, {"population": str, "columns": list, "most_rows": int}, where)
     if table.get("population") not in populations:
         raise BadConfiguration(f"{where}: population names none of the populations")
     columns = table.get("columns", [])
     if not columns or not all(isinstance(column, str) for column in columns):
         raise BadConfiguration(f"{where}: columns is a list of column names")
-    return Resource(populations[table["population"]], frozenset(columns))
+    population, most_rows = populations[table["population"]], table.get("most_rows", 0)
+    if population.profile is Profile.PRIVATE and not most_rows:
+        raise BadConfiguration(f"{where}: on private, most_rows declares how many rows a snapshot has at most")
+    return Resource(population, frozenset(columns), most_rows)
 
 
 def _exchange(name: str, table: dict[str, Any]) -> Ed25519PublicKey:

@@ -55,8 +55,10 @@ class Plan:
 def shape(query: AggregateQuery, manifest: Manifest, terms: Terms) -> Shape:
     """The frame an honest vault answers with; a guarded grid, and a lone cell, are sent whole.
 
-    Raises Problem column_not_measure where a total could leave 63 bits, see totals.bounds.
+    Raises Problem column_not_measure where a total could leave 63 bits, see totals.bounds, and query_too_large
+    where the budget does not suffice for so many totals.
     """
+    sigmas(query, manifest.schema, terms)
     ranges = [bounds(part, manifest, terms) for part in parts(query, manifest.schema, terms)]
     guarded = Profile(terms.profile) is not Profile.OPEN
     size = cells(grid(query, manifest.schema))

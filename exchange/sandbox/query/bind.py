@@ -56,12 +56,12 @@ class Rules:
         if function is Function.QUANTILE and self.profile is not Profile.PRIVATE:
             hint = "only products of the profile private answer quantiles: an exact one shows somebody's value"
             self.faults.add("function_unknown", f"quantiles are not offered under {self.profile.value}", hint)
-        elif function is Function.QUANTILE:
-            self.faults.add("function_unknown", "quantiles are not answered yet", "ask for AVG and STDDEV")
         if name is not None and column is None:
             return None
         if column is not None and not self._counts(function, column):
             self._refuse_measure(function, column)
+        elif function is Function.QUANTILE and self.profile is Profile.PRIVATE:
+            self.faults.add("function_unknown", "quantiles are not answered yet", "ask for AVG and STDDEV")
         # No row without its entity, or a required value, is taken in: both count the same rows.
         if function is Function.COUNT and column and (column.required or column.role is Role.ENTITY):
             name = None
