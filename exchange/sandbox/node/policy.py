@@ -23,7 +23,8 @@ from exchange.sandbox.terms import Terms
 @dataclass(frozen=True, slots=True)
 class Population:
     """Whom a set of resources is about. `queries` is a hard number for all licences together, 0 for none;
-    `dominance` and `p_ratio` are in basis points, as in `orders.Terms`."""
+    `dominance` and `p_ratio` are in basis points, as in `orders.Terms`; `least_batch` is the fewest entities, new
+    or with new rows, that a file must add to a snapshot at once."""
 
     name: str
     profile: Profile
@@ -32,6 +33,10 @@ class Population:
     queries: int = 0
     dominance: int = 9000
     p_ratio: int = 1000
+    least_batch: int = 0
+
+
+LEAST_BATCH = 10  # where a holder who protects an entity does not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +128,19 @@ def _tables(document: dict[str, Any], kind: str) -> list[tuple[str, dict[str, An
     return list(tables.items())
 
 
-_POPULATION = {"profile": str, "entity": str, "threshold": int, "queries": int, "dominance": int, "p_ratio": int}
+_POPULATION = {
+    "profile": str, "entity": str, "threshold": int, "queries": int, "dominance": int, "p_ratio": int,
+    "least_batch": int,
+}  # fmt: skip
 
 
 def _population(name: str, table: dict[str, Any]) -> Population:
     where = f"policy.toml: populations.{name}"
     _typed(table, _POPULATION, where)
     try:
-        population = Population(name=name, **table | {"profile": Profile(table.get("profile", ""))})
+        profile = Profile(table.get("profile", ""))
+        least = 0 if profile is Profile.OPEN else LEAST_BATCH
+        population = Population(name=name, **{"least_batch": least} | table | {"profile": profile})
     except ValueError:
         raise BadConfiguration(f"{where}: profile is one of open, guarded, private") from None
     if population.profile is Profile.OPEN:
