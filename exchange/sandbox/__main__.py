@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
             case "run":
                 launcher.run(at)
             case "intake":
-                return taking_in.start(at, options.resource, options.file, options.schema)
+                return taking_in.start(at, options.resource, options.file, options.schema, options.append)
             case "describe":
                 print(describe.text(at))
     except (BadConfiguration, CannotConfine) as error:
@@ -52,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     found["intake"].add_argument("resource")
     found["intake"].add_argument("file", type=Path)
     found["intake"].add_argument("--schema", type=Path, required=True)
+    found["intake"].add_argument("--append", action="store_true",
+                                 help="add the file's rows to those of the snapshot in service")  # fmt: skip
     return parser
 
 

@@ -63,7 +63,7 @@ class Engine:
         self._tables: OrderedDict[tuple[str, str], tuple[str, int]] = OrderedDict()
         self._manifests: dict[tuple[str, str], tuple[Manifest, str]] = {}
         self._loaded = 0
-        self._duckdb = _locked(memory_mb, threads)
+        self._duckdb = locked(memory_mb, threads)
 
     def manifest(self, resource: str, snapshot: str) -> Manifest:
         """The private manifest of a snapshot. Raises SnapshotUnreadable."""
@@ -159,15 +159,22 @@ class Engine:
         return self._snapshots / resource / f"{snapshot}.{suffix}"
 
 
-def _locked(memory_mb: int, threads: int) -> duckdb.DuckDBPyConnection:
-    """A connection that opens nothing, loads nothing and lets no setting be changed any more."""
+def locked(memory_mb: int, threads: int, spill: str = "") -> duckdb.DuckDBPyConnection:
+    """A connection that opens nothing, loads nothing and lets no setting be changed any more.
+
+    With the folder `spill`, which intake has and a vault has not, it keeps there what exceeds its memory. Raises
+    EngineFailed.
+    """
     tuning = _TUNING | {"threads": threads, "memory_limit": f"{memory_mb}MB"}
+    locks = _LOCKS | {"temp_directory": spill}
+    if spill:
+        del tuning["disabled_filesystems"]
     try:
         connection = duckdb.connect(":memory:")
-        for name, value in (tuning | _LOCKS).items():
-            literal = f"'{value}'" if isinstance(value, str) else str(value)
+        for name, value in (tuning | locks).items():
+            literal = "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(value)
             connection.execute(f"SET {name} = {literal}")
-        for name, value in (_LOCKS | {"threads": threads}).items():
+        for name, value in (locks | {"threads": threads}).items():
             row = connection.execute(f"SELECT current_setting('{name}')").fetchall()
             if row != [(value,)]:
                 raise EngineFailed(f"DuckDB does not take {name}")

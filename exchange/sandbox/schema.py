@@ -5,7 +5,7 @@ intake may publish about one snapshot of it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from functools import lru_cache
@@ -99,8 +99,9 @@ class SchemaError(ValueError):
 class Manifest:
     """What is public about one snapshot: schema with domains filled in, and counts.
 
-    `rows` and `entities` are given for `open` and `guarded` populations only (0 otherwise); `most_rows` is
-    the largest number of rows of one entity and stays in the node (0 in what the node publishes).
+    `rows` and `entities` are given for `open` and `guarded` populations only (0 otherwise). Private to the node,
+    and in nothing it publishes: `most_rows`, the largest number of rows of one entity, and `with_nulls`, the
+    measures that are null somewhere (None where an older intake did not say).
     """
 
     resource: str
@@ -110,13 +111,20 @@ class Manifest:
     entities: int = 0
     most_rows: int = 0
     taken_at: str = ""  # RFC 3339, UTC
+    with_nulls: tuple[str, ...] | None = None
+
+    def published(self, counts: bool) -> "Manifest":
+        """The public one: without what stays in the node and, unless `counts`, without numbers of the data."""
+        public = replace(self, most_rows=0, with_nulls=None)
+        return public if counts else replace(public, rows=0, entities=0)
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        found = {
             "v": 1, "resource": self.resource, "snapshot": self.snapshot, "schema": self.schema.to_json(),
             "rows": self.rows, "entities": self.entities, "most_rows": self.most_rows,
             "taken_at": self.taken_at,
         }  # fmt: skip
+        return found if self.with_nulls is None else found | {"with_nulls": list(self.with_nulls)}
 
 
 def codes(column: Column) -> Mapping[Value, int]:
@@ -168,6 +176,7 @@ def manifest_from_json(value: Mapping[str, Any]) -> Manifest:
             entities=int(value.get("entities", 0)),
             most_rows=int(value.get("most_rows", 0)),
             taken_at=str(value.get("taken_at", "")),
+            with_nulls=None if value.get("with_nulls") is None else tuple(map(str, value["with_nulls"])),
         )
     except (KeyError, TypeError) as error:
         raise SchemaError(f"manifest: {error}") from error

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -50,13 +51,21 @@ class Snapshot:
         return answer.table(self.cells(asked), asked, self.manifest, self.terms).to_pandas(types_mapper=pd.ArrowDtype)
 
 
-def take(folder: Path, source: Path, schema: Schema, profile: Profile, secret: bytes = SECRET) -> Snapshot:
-    """Take `source` in as the resource `data` under `folder`."""
-    snapshots, manifests = folder / "snapshots", folder / "manifests"
-    for each in (snapshots, manifests):
+def take(
+    folder: Path, source: Path, schema: Schema, profile: Profile, secret: bytes = SECRET, **wishes: Any
+) -> Snapshot:
+    """Take `source` in as the resource `data` under `folder`; `wishes` are Task's."""
+    area = area_in(folder)
+    report = intake.take_in(source, intake.Task("data", schema, profile, **wishes), area, secret)
+    return Snapshot(folder, profile, report, Engine(area.snapshots, b"n" * 32, memory_mb=256, threads=1))
+
+
+def area_in(folder: Path) -> intake.Area:
+    """Intake's folders under `folder`, made if need be."""
+    area = intake.Area(folder / "snapshots", folder / "manifests", folder / "intake", memory_mb=256)
+    for each in (area.snapshots, area.manifests, area.intake):
         each.mkdir(exist_ok=True)
-    report = intake.take_in(source, schema, "data", profile, secret, snapshots, manifests)
-    return Snapshot(folder, profile, report, Engine(snapshots, b"n" * 32, memory_mb=256, threads=1))
+    return area
 
 
 def take_frame(folder: Path, frame: pd.DataFrame, schema: Schema, profile: Profile) -> Snapshot:

@@ -1,57 +1,110 @@
-"""Ranks and keys of rows, by HMAC from an entity's own rows. Pure: no Django, no I/O.
+"""Ranks and keys of rows, by a keyed function from an entity's own rows. Pure: no Django, no I/O.
 
 Nothing is drawn from a shared stream: leaving one entity out changes no other row (ATTACKS: unstable
 truncation), and the same row of the same entity has the same key in every snapshot.
+
+An entity is hashed by HMAC-SHA256, once for each distinct id in a batch. What is drawn for each row comes from
+SipHash-2-4 under keys of 128 bits, which HMAC-SHA256 derives from the node's row secret, one per purpose: a
+pseudorandom function made for short inputs, which numpy computes for many rows at once. That is as good as an
+HMAC per row here: a key and a rank have only to look random to somebody without the secret, nobody outside
+intake chooses which function values he sees, no value leaves the node, and 64 bits are all that was ever kept.
+Two rows of one entity whose words collide (2**-64 for a pair) are treated as repeats of each other, which is
+still a function of that entity's rows alone.
 """
 
 import hmac
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-Words = npt.NDArray[np.uint64]
+from exchange.sandbox.intake import siphash
+from exchange.sandbox.intake.siphash import Words
+
 Integers = npt.NDArray[np.int64]
+HASH = np.dtype([("head", ">u8"), ("tail", ">u4")])  # the 96 bits by which intake knows an entity
 
 
-def digests(secret: bytes, entities: Iterable[str], contents: Iterable[str]) -> Words:
-    """64 bits per row from the row's entity and its row key; `entities` are length-prefixed texts."""
-    return _words(secret, (f"key {entity}{content}" for entity, content in zip(entities, contents, strict=True)))
+@dataclass(frozen=True)
+class Keys:
+    """The functions of one row secret."""
+
+    secret: bytes
+
+    def entities(self, names: Iterable[str]) -> npt.NDArray[np.void]:
+        """96 bits for each original id (`values.plain`), as HASH. 2**27 entities collide with probability 2**-43."""
+        found = b"".join(hmac.digest(self._entity, name.encode("utf-8", "surrogatepass"), "sha256")[:12]
+                         for name in names)  # fmt: skip
+        return np.frombuffer(found, HASH)
+
+    def texts(self, values: pa.Array) -> Words:
+        """64 bits for each text of a string array; for null anything."""
+        data = np.frombuffer(values.buffers()[2] or b"", np.uint8)
+        return siphash.of_texts(self._text, data, places(values))
+
+    def rows(self, entity: Sequence[Words], content: Sequence[Words]) -> Words:
+        """A word for each row from its entity's hash and its row key, as words."""
+        return siphash.of_words(self._row, [*entity, *content])
+
+    def ties(self, content: Sequence[Words]) -> Words:
+        """A word for each row from its whole content: it orders rows that share entity and row key."""
+        return siphash.of_words(self._tie, content)
+
+    def draws(self, words: Words, repeats: Integers) -> Words:
+        """What a row's rank is ordered by: its word, drawn anew for repeats, which then lie anywhere."""
+        found = words.copy()
+        again = np.flatnonzero(repeats)
+        found[again] = siphash.of_words(self._rank, [words[again], repeats[again].astype(np.uint64)])
+        return found
+
+    def row_keys(self, words: Words, repeats: Integers) -> npt.NDArray[np.uint32]:
+        """The 32-bit keys of rows from their words and the numbers (from 0) of their repeats."""
+        return (siphash.of_words(self._key, [words, repeats.astype(np.uint64)]) >> np.uint64(32)).astype(np.uint32)
+
+    @property
+    def mark(self) -> str:
+        """Tells whether two sets of keys are the same, and nothing else."""
+        return self._derived("mark").hex()
+
+    @cached_property
+    def _entity(self) -> bytes:
+        return hmac.digest(self.secret, b"sluice intake entity", "sha256")
+
+    @cached_property
+    def _text(self) -> bytes:
+        return self._derived("text")
+
+    @cached_property
+    def _row(self) -> bytes:
+        return self._derived("row")
+
+    @cached_property
+    def _tie(self) -> bytes:
+        return self._derived("tie")
+
+    @cached_property
+    def _rank(self) -> bytes:
+        return self._derived("rank")
+
+    @cached_property
+    def _key(self) -> bytes:
+        return self._derived("key")
+
+    def _derived(self, purpose: str) -> bytes:
+        return hmac.digest(self.secret, f"sluice intake {purpose}".encode(), "sha256")[:16]
 
 
-def row_keys(secret: bytes, digest: Words) -> npt.NDArray[np.uint32]:
-    """The 32-bit keys of all rows: the head of the row's digest, made anew for repeats of the same row."""
-    repeat = occurrence(digest)
-    again = np.flatnonzero(repeat)
-    keys = digest.copy()
-    keys[again] = _words(secret, (f"again {digest[row]} {repeat[row]}" for row in again.tolist()))
-    return (keys >> np.uint64(32)).astype(np.uint32)
+def places(texts: pa.Array) -> Integers:
+    """Where the texts of a string array start in its data, and where the last one ends."""
+    wide = np.int64 if pa.types.is_large_string(texts.type) else np.int32
+    found = np.frombuffer(texts.buffers()[1], wide)[texts.offset : texts.offset + len(texts) + 1]
+    return found.astype(np.int64)
 
 
-def ranks(secret: bytes, entity: Integers, names: Sequence[str]) -> Integers:
-    """Each row's rank (from 1) within its entity, in the order of HMAC(entity, row number within the entity)."""
-    number = occurrence(entity)
-    pairs = zip(entity.tolist(), number.tolist(), strict=True)
-    drawn = _words(secret, (f"rank {names[each]}{row}" for each, row in pairs))
-    order = np.lexsort((drawn, entity))
-    found = np.empty(len(entity), np.int64)
-    found[order] = occurrence(entity[order]) + 1
-    return found
-
-
-def occurrence(values: npt.NDArray[np.generic]) -> Integers:
-    """How many equal values stand before each one."""
-    order = np.argsort(values, kind="stable")
-    ordered = values[order]
-    starts = (
-        np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))) if len(values) else np.zeros(0, np.int64)
-    )
-    sizes = np.diff(np.append(starts, len(values)))
-    found = np.empty(len(values), np.int64)
-    found[order] = np.arange(len(values)) - np.repeat(starts, sizes)
-    return found
-
-
-def _words(secret: bytes, texts: Iterable[str]) -> Words:
-    data = b"".join(hmac.digest(secret, text.encode("utf-8", "surrogatepass"), "sha256")[:8] for text in texts)
-    return np.frombuffer(data, ">u8").astype(np.uint64)
+def occurrence(runs: npt.NDArray[np.bool_]) -> Integers:
+    """How many rows of its run stand before each one; `runs` is true where a run starts, and at 0."""
+    starts = np.flatnonzero(runs)
+    return np.arange(len(runs)) - np.repeat(starts, np.diff(np.append(starts, len(runs))))

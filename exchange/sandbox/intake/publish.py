@@ -1,15 +1,19 @@
 """Putting a snapshot on disk: in full, or not at all.
 
 `current` is renamed last; until then the old snapshot is in service, and what a crash leaves behind is never
-read.
+read and is cleared away by the next intake of the resource.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import sys
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,33 +23,131 @@ from exchange.sandbox.schema import Manifest
 ROW_GROUP = 1 << 17
 
 
-def publish(table: pa.Table, manifest: Manifest, snapshots: Path, manifests: Path) -> None:
-    """Write the snapshot for the vault, then its public manifest, then put it in service. Raises OSError."""
-    private, public = snapshots / manifest.resource, manifests / manifest.resource
-    for folder in (private, public):
-        folder.mkdir(exist_ok=True)
-    digest = _write_parquet(private / f"{manifest.snapshot}.parquet", table)
-    _write_json(private / f"{manifest.snapshot}.json", manifest.to_json() | {"sha256": digest})
-    _write_json(public / f"{manifest.snapshot}.json", replace(manifest, most_rows=0).to_json())
-    for folder in (snapshots, private, manifests, public):
-        _sync(folder)
-    sys.audit("sluice.intake.written", manifest.snapshot)
-    _write(public / "current", manifest.snapshot.encode())
-    _sync(public)
-    sys.audit("sluice.intake.published", manifest.snapshot)
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where one resource's files lie: what vaults read, what is public, what only intake reads."""
+
+    snapshots: Path
+    manifests: Path
+    intake: Path
+
+    def parquet(self, snapshot: str) -> Path:
+        return self.snapshots / f"{snapshot}.parquet"
+
+    def private(self, snapshot: str) -> Path:
+        return self.snapshots / f"{snapshot}.json"
+
+    def report(self, snapshot: str) -> Path:
+        return self.snapshots / f"{snapshot}.report.json"
+
+    def public(self, snapshot: str) -> Path:
+        return self.manifests / f"{snapshot}.json"
+
+    def known(self, snapshot: str) -> Path:
+        """The hashes of a snapshot's rows."""
+        return self.intake / f"{snapshot}.parquet"
+
+    @property
+    def current(self) -> str:
+        """The snapshot in service, or nothing."""
+        with contextlib.suppress(FileNotFoundError):
+            return (self.manifests / "current").read_text().strip()
+        return ""
+
+    def make(self) -> None:
+        for folder in (self.snapshots, self.manifests):
+            folder.mkdir(exist_ok=True)
+        self.intake.mkdir(mode=0o700, exist_ok=True)
+
+    def tidy(self) -> None:
+        """Remove drafts, snapshots that were never published, and hashes of rows not in service any more."""
+        for folder in (self.snapshots, self.manifests, self.intake):
+            for draft in folder.glob(".*"):
+                draft.unlink(missing_ok=True)
+        for path in self.snapshots.iterdir():
+            if not self.public(path.name.partition(".")[0]).exists():
+                path.unlink(missing_ok=True)
+        for path in self.intake.glob("*.parquet"):
+            if path.stem != self.current:
+                path.unlink(missing_ok=True)
 
 
-def _write_parquet(path: Path, table: pa.Table) -> str:
-    """SHA-256 of the file's bytes."""
-    draft = _draft(path)
-    with draft.open("wb") as file:
-        pq.write_table(table, file, row_group_size=ROW_GROUP, compression="zstd")
-        file.flush()
-        os.fsync(file.fileno())
-    with draft.open("rb") as file:
+class Table:
+    """A Parquet file that is written batch by batch, and stands under its name only once it is whole.
+
+    Afterwards `rows`, and `with_nulls`, the columns that are null somewhere. Raises OSError.
+    """
+
+    def __init__(self, path: Path, metadata: dict[str, str] | None = None) -> None:
+        self.rows, self.with_nulls = 0, set[str]()
+        self._path, self._metadata = path, metadata or {}
+        self._file = _draft(path).open("wb")
+        self._writer: pq.ParquetWriter | None = None
+        self._waiting: list[pa.RecordBatch] = []
+
+    def __enter__(self) -> "Table":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
+        if kind is None:
+            self._close()
+        else:
+            with contextlib.suppress(OSError, pa.ArrowException):
+                self._file.close()
+            _draft(self._path).unlink(missing_ok=True)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        self.rows += batch.num_rows
+        self.with_nulls |= {name for name in batch.schema.names if batch.column(name).null_count}
+        self._waiting.append(batch)
+        if sum(each.num_rows for each in self._waiting) >= ROW_GROUP:
+            self._flush(whole_groups=True)
+
+    def _flush(self, whole_groups: bool) -> None:
+        table = pa.Table.from_batches(self._waiting)
+        if self._writer is None:
+            schema = table.schema.with_metadata(self._metadata)
+            self._writer = pq.ParquetWriter(self._file, schema, compression="zstd")
+        full = table.num_rows // ROW_GROUP * ROW_GROUP if whole_groups else table.num_rows
+        self._writer.write_table(table.slice(0, full), row_group_size=ROW_GROUP)
+        self._waiting = table.slice(full).to_batches()
+
+    def _close(self) -> None:
+        if self._waiting or self._writer is None:
+            self._flush(whole_groups=False)
+        if self._writer:
+            self._writer.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        _draft(self._path).replace(self._path)
+
+
+def write_all(table: Table, batches: Iterable[pa.RecordBatch]) -> Iterator[int]:
+    """Write batches; how many rows there are so far, after each."""
+    for batch in batches:
+        table.write(batch)
+        yield table.rows
+
+
+def publish(manifest: Manifest, counts: bool, report: dict[str, Any], places: Places) -> None:
+    """Put the snapshot whose table is written in service: what vaults read, then what is public. Raises OSError.
+
+    `counts` says whether the public manifest may tell numbers of the data.
+    """
+    snapshot = manifest.snapshot
+    with places.parquet(snapshot).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    draft.replace(path)
-    return digest
+    _write_json(places.private(snapshot), manifest.to_json() | {"sha256": digest})
+    _write_json(places.report(snapshot), report)
+    _write_json(places.public(snapshot), manifest.published(counts).to_json())
+    for folder in (places.snapshots, places.manifests, places.intake):
+        _sync(folder)
+        _sync(folder.parent)
+    sys.audit("sluice.intake.written", snapshot)
+    _write(places.manifests / "current", snapshot.encode())
+    _sync(places.manifests)
+    sys.audit("sluice.intake.published", snapshot)
 
 
 def _write_json(path: Path, value: object) -> None:

@@ -1,5 +1,7 @@
 """What intake says when it refuses a source."""
 
+from typing import Any
+
 
 class IntakeRefused(Exception):
     """The source, or its declaration, cannot become a snapshot.
@@ -13,3 +15,6 @@ class IntakeRefused(Exception):
         where += [f"column {column}"] if column else []
         super().__init__(": ".join([*where, reason]))
         self.reason, self.line, self.column = reason, line, column
+
+    def to_json(self) -> dict[str, Any]:
+        return {"refused": self.reason, "line": self.line or None, "column": self.column}

@@ -1,5 +1,6 @@
 """Reading a source: batches of raw columns, and where in the file a row stands."""
 
+import contextlib
 import csv
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from exchange.sandbox.intake.refused import IntakeRefused
 
 BATCH_ROWS = 65_536
 _BLOCK = 8 << 20  # bytes of CSV at a time
+_PAGE = 1 << 20  # bytes of a Parquet column at a time
 
 
 class Source:
@@ -24,9 +26,12 @@ class Source:
         self.columns = self._columns()
 
     def batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
-        """The rows in file order, `columns` only; CSV fields are strings, to be parsed exactly."""
+        """The rows in file order, `columns` only, BATCH_ROWS at a time at most; CSV fields are strings, to be
+        parsed exactly."""
         try:
-            yield from self._text(columns) if self.text else self._parquet(columns)
+            for batch in self._text(columns) if self.text else self._parquet(columns):
+                for start in range(0, batch.num_rows, BATCH_ROWS):
+                    yield batch.slice(start, BATCH_ROWS)
         except (OSError, pa.ArrowException):
             raise self._broken() from None
 
@@ -34,9 +39,8 @@ class Source:
         """The line of a CSV file where row `row` (from 0) starts; of a Parquet file its row from 1."""
         if not self.text:
             return row + 1
-        for index, (line, _) in enumerate(self._records()):
-            if index == row + 1:
-                return line
+        with contextlib.suppress(UnicodeDecodeError, csv.Error):
+            return next((line for index, (line, _) in enumerate(self._records()) if index == row + 1), 0)
         return 0
 
     def _columns(self) -> list[str]:
@@ -44,7 +48,9 @@ class Source:
             if not self.text:
                 return list(pq.read_schema(self.path).names)
             header = next(self._records(), (0, []))[1]
-        except (OSError, pa.ArrowException, UnicodeDecodeError, csv.Error):
+        except UnicodeDecodeError:
+            raise self._broken() from None
+        except (OSError, pa.ArrowException, csv.Error):
             raise IntakeRefused("the file is no CSV or Parquet that can be read") from None
         if len(set(header)) != len(header) or not header:
             raise IntakeRefused("the header is missing or repeats a name", 1)
@@ -63,8 +69,12 @@ class Source:
             yield from reader
 
     def _parquet(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
-        with pq.ParquetFile(self.path) as file:
-            yield from file.iter_batches(BATCH_ROWS, columns=columns, use_threads=False)
+        with pq.ParquetFile(self.path, buffer_size=_PAGE, pre_buffer=False) as file:
+            texts = [field.name for field in file.schema_arrow if field.name in columns and _is_text(field.type)]
+            for number in range(file.num_row_groups):
+                for batch in file.iter_batches(BATCH_ROWS, [number], columns, use_threads=False):
+                    _check_texts(batch, texts)
+                    yield batch
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         """(line where it starts, fields) of each CSV record, empty lines left out as Arrow does."""
@@ -80,9 +90,38 @@ class Source:
         if not self.text:
             return IntakeRefused("the Parquet file is damaged or has types that are not read here")
         try:
+            fields = None
             for line, record in self._records():
-                if len(record) != len(self.columns):
-                    return IntakeRefused(f"{len(record)} fields, the header has {len(self.columns)}", line)
-        except (UnicodeDecodeError, csv.Error):
-            return IntakeRefused("the file is not UTF-8 text, or its quotes do not close")
-        return IntakeRefused("the CSV could not be parsed")
+                fields = fields or len(record)
+                if len(record) != fields:
+                    return IntakeRefused(f"{len(record)} fields, the header has {fields}", line)
+        except UnicodeDecodeError:
+            return IntakeRefused("the file is not UTF-8 text", self._undecodable())
+        except csv.Error:
+            pass
+        return IntakeRefused("the CSV could not be parsed; a quote may not be closed, or a line be far too long")
+
+    def _undecodable(self) -> int | None:
+        """The first line that is not UTF-8; no other character has a line's end among its bytes."""
+        with self.path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    line.decode()
+                except UnicodeDecodeError:
+                    return number
+        return None
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _check_texts(batch: pa.RecordBatch, names: list[str]) -> None:
+    """Parquet does not promise that its texts are UTF-8. Raises IntakeRefused."""
+    for name in names:
+        try:
+            batch.column(name).validate(full=True)
+        except pa.ArrowException:
+            raise IntakeRefused("a text is not UTF-8", column=name) from None

@@ -73,6 +73,11 @@ class Home:
         return self.root / "snapshots"
 
     @property
+    def intake(self) -> Path:
+        """Intake's own: what it spools, and hashes of entities that vaults have no use for."""
+        return self.root / "intake"
+
+    @property
     def run(self) -> Path:
         return self.root / "run"
 
@@ -165,7 +170,7 @@ def create(home: Home, name: str, listen: str = DEFAULT_LISTEN, exchanges: Mappi
     if home.settings.exists():
         raise BadConfiguration(f"{home.settings} exists; a home is made once")
     home.root.mkdir(parents=True, exist_ok=True)
-    for folder in (home.keys, home.journal, home.secrets, home.snapshots):
+    for folder in (home.keys, home.journal, home.secrets, home.snapshots, home.intake):
         folder.mkdir(mode=0o700, exist_ok=True)
     for folder in (home.manifests, home.run):
         folder.mkdir(mode=0o755, exist_ok=True)

@@ -26,7 +26,8 @@ class Population:
 
     `queries` is a hard number of queries (`guarded`). `rho` is the budget of `private` in micro-ρ, `rho_per_day`
     the most within 24 hours (0: no limit of its own); with `delta`, n for δ = 10⁻ⁿ, it is shown as (ε, δ).
-    `dominance` and `p_ratio` are in basis points, as in `orders.Terms`.
+    `dominance` and `p_ratio` are in basis points, as in `orders.Terms`. `least_batch` is the fewest entities, new or
+    with new rows, that a file must add to a snapshot at once.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Population:
     rho: int = 0
     rho_per_day: int = 0
     delta: int = 9
+    least_batch: int = 0
 
     @property
     def budget(self) -> int:
@@ -52,6 +54,9 @@ class Population:
     def cost(self, terms: Terms) -> int:
         """What a query under `terms` spends of the budget."""
         return terms.rho if self.profile is Profile.PRIVATE else 1
+
+
+LEAST_BATCH = 10  # where a holder who protects an entity does not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +153,7 @@ def _tables(document: dict[str, Any], kind: str) -> list[tuple[str, dict[str, An
 
 _POPULATION = {
     "profile": str, "entity": str, "threshold": int, "queries": int, "dominance": int, "p_ratio": int,
-    "rho": int, "rho_per_day": int, "delta": int,
+    "rho": int, "rho_per_day": int, "delta": int, "least_batch": int,
 }  # fmt: skip
 
 
@@ -156,7 +161,9 @@ def _population(name: str, table: dict[str, Any]) -> Population:
     where = f"policy.toml: populations.{name}"
     _typed(table, _POPULATION, where)
     try:
-        population = Population(name=name, **table | {"profile": Profile(table.get("profile", ""))})
+        profile = Profile(table.get("profile", ""))
+        least = 0 if profile is Profile.OPEN else LEAST_BATCH
+        population = Population(name=name, **{"least_batch": least} | table | {"profile": profile})
     except ValueError:
         raise BadConfiguration(f"{where}: profile is one of open, guarded, private") from None
     if population.profile is Profile.OPEN:

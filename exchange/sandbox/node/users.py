@@ -61,10 +61,17 @@ def own(home: Home, users: Users) -> None:
     _give(home.journal, users.gate or 0)
     _give(home.manifests, users.intake or 0)
     _give(home.snapshots, users.intake or 0, vaults)
+    own_intake(home, users)
     home.snapshots.chmod(0o2750)  # the vaults' group reads; what is made in it is of that group
     home.secrets.chmod(0o711)
     shutil.chown(home.row_secret, users.intake or 0, 0)
     shutil.chown(home.noise_secret, vaults, 0)
+
+
+def own_intake(home: Home, users: Users) -> None:
+    """Give intake the folder that it alone opens; only root can."""
+    if os.geteuid() == 0:
+        _give(home.intake, users.intake or 0)
 
 
 def as_user(uid: int | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from exchange.sandbox.plan.exact import distinct
 from exchange.sandbox.plan.totals import Part
 from exchange.sandbox.plan.words import only, present, rows, select, square, stored, test, where
 from exchange.sandbox.query import AggregateQuery, Total
-from exchange.sandbox.schema import Manifest, Schema
+from exchange.sandbox.schema import Manifest, Role, Schema
 
 FEW = 32  # cells that are named one by one, so that the engine can skip what lies elsewhere
 
@@ -56,6 +56,8 @@ def exact(
 def _seen(part: Part, manifest: Manifest, groups: int) -> dict[str, str]:
     """What one pass can tell of `part`."""
     column, condition, passing = part.column, _condition(part, manifest.schema), _passing(part, manifest.schema)
+    if manifest.with_nulls is not None and column and column.role is Role.MEASURE:
+        passing = passing if column.name in manifest.with_nulls else condition  # shorter, and true of the same rows
     seen = {
         "n": rows(column, condition),
         "m": f"coalesce(max({only(passing, '_rows')}), 0)::BIGINT",
