@@ -50,7 +50,7 @@ def take_in(
     start = time.monotonic()
     _check(schema, profile)
     file = Source(source)
-    rows = Rows(schema, row_secret)
+    rows = Rows(schema.stored, row_secret)  # the derived ones are computed when they are asked for
     if missing := [name for name in rows.sources if name not in file.columns]:
         raise IntakeRefused("the column is missing", column=missing[0])
     for batch in file.batches(rows.sources):

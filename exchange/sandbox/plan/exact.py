@@ -1,7 +1,7 @@
 """`open`: exact totals in one pass. Pure: no Django, no I/O."""
 
 from exchange.sandbox.plan.totals import Part, centre, parts
-from exchange.sandbox.plan.words import only, present, rows, select, square, stored, test, where
+from exchange.sandbox.plan.words import only, present, rows, select, source, square, stored, test, where
 from exchange.sandbox.query import AggregateQuery, Total
 from exchange.sandbox.schema import Column, Manifest, Role
 
@@ -12,7 +12,7 @@ def sql(query: AggregateQuery, manifest: Manifest, groups: int, table: str) -> s
     names = [f'"{name}"' for name in query.dimensions]
     keys = [f"{name} AS d{i}" for i, name in enumerate(names)]
     values = [f"{_exact(part, manifest, groups)} AS v{i}" for i, part in enumerate(parts(query, manifest.schema))]
-    return select(keys + values, f"{table}{where(query, manifest.schema)}", names)
+    return select(keys + values, f"{source(query, manifest.schema, table)}{where(query, manifest.schema)}", names)
 
 
 def _exact(part: Part, manifest: Manifest, groups: int) -> str:

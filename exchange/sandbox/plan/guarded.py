@@ -1,7 +1,7 @@
 """`guarded`: what disclosure control needs of every cell. Pure: no Django, no I/O."""
 
 from exchange.sandbox.plan.totals import Part, centre, parts
-from exchange.sandbox.plan.words import only, present, rows, select, square, stored, test, where
+from exchange.sandbox.plan.words import only, present, rows, select, source, square, stored, test, where
 from exchange.sandbox.query import AggregateQuery, Total
 from exchange.sandbox.schema import Schema
 
@@ -14,9 +14,10 @@ def sql(query: AggregateQuery, schema: Schema, table: str) -> str:
         for name, row, cell in _contributions(part, schema):
             inner += [f"{row} AS {name}{i}"] if row else []
             outer.append(f"{cell.replace('#', str(i))} AS {name}{i}")
-    source = select([*names, *inner], f"{table}{where(query, schema)}", [*names, "_entity"])
+    rows_of = f"{source(query, schema, table)}{where(query, schema)}"
+    contributions = select([*names, *inner], rows_of, [*names, "_entity"])
     keys = [f"{name} AS d{i}" for i, name in enumerate(names)]
-    return select(keys + outer, f"(\n{source}\n)", names)
+    return select(keys + outer, f"(\n{contributions}\n)", names)
 
 
 def _contributions(part: Part, schema: Schema) -> list[tuple[str, str, str]]:

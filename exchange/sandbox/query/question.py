@@ -1,6 +1,7 @@
 """What a buyer asked, before it is bound to a schema; and its JSON form. Pure: no Django, no I/O.
 
-JSON: `{"product", "measures": [measure], "dimensions": [name], "where": condition}`. A measure is
+JSON: `{"product", "measures": [measure], "dimensions": [dimension], "where": condition}`. A dimension is
+a name, or `{"column", "by": "week | month | quarter | year"}`. A measure is
 `{"function", "column", "where": condition, "at": fraction of a quantile, "label"}`. A condition is
 `{"column", "op": "= <> < <= > >=", "value"}`, `{"column", "op": "in | between", "values"}`,
 `{"column", "op": "is_null"}`, `{"and": [condition]}`, `{"or": [condition]}` or `{"not": condition}`.
@@ -86,6 +87,14 @@ Condition = Test | Among | Missing | Not | Every | Some
 
 
 @dataclass(frozen=True, slots=True)
+class Truncated:
+    """`DATE_TRUNC(by, column)`: stands for the dimension that is declared so."""
+
+    column: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """One column asked for: an aggregate of `column`, or a grouped column where there is no function.
 
@@ -97,6 +106,7 @@ class Item:
     label: str = ""
     where: Condition | None = None
     at: int | None = None
+    truncated: Truncated | None = None  # in the place of a grouped column's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +127,7 @@ class Question:
 
     product: str
     select: tuple[Item | Formula, ...]
-    group_by: tuple[str, ...] = ()
+    group_by: tuple[str | Truncated, ...] = ()
     where: Condition | None = None
     view: View[Named] = WHOLE
 
@@ -149,14 +159,28 @@ def parse_json(value: object) -> Question:
     product = product_code(_text(body.get("product"), "product"))
     if product is None:
         raise Problem("field_invalid", "product: not a product's code")
-    groups = tuple(_text(name, "dimensions") for name in _list(body.get("dimensions", []), "dimensions"))
+    groups = tuple(_dimension(name) for name in _list(body.get("dimensions", []), "dimensions"))
     measures = tuple(_output(item) for item in _list(body.get("measures"), "measures"))
     if not measures:
         raise Problem("field_invalid", "measures: at least one is required")
     where = body.get("where")
     condition = None if where is None else _condition(where, 0)
-    shown = tuple(Item(column=name, label=name) for name in groups) + measures
+    shown = tuple(dimension_item(group) for group in groups) + measures
     return Question(product, shown, groups, condition, _view(body))
+
+
+def dimension_item(group: str | Truncated, label: str = "") -> Item:
+    """A grouped column among those asked for."""
+    if isinstance(group, Truncated):
+        return Item(label=label, truncated=group)
+    return Item(column=group, label=label or group)
+
+
+def _dimension(value: object) -> str | Truncated:
+    if isinstance(value, str):
+        return value
+    body = _members(value, {"column", "by"}, "a dimension")
+    return Truncated(_text(body.get("column"), "column"), _text(body.get("by"), "by"))
 
 
 def _view(body: dict[str, object]) -> View[Named]:

@@ -12,6 +12,8 @@ from exchange.sandbox.query.question import (
     Literal,
     Named,
     Question,
+    Truncated,
+    dimension_item,
     limit,
     of_aggregates,
     product_code,
@@ -42,7 +44,7 @@ class Statement(Terms):
         if not any(isinstance(item, Formula) or item.function for item in items):
             self.refuse(statement, "nothing is aggregated", "select COUNT(*), or SUM of a column")
         for item in items:
-            if isinstance(item, Item) and item.function is None and item.column not in groups:
+            if isinstance(item, Item) and item.function is None and (item.truncated or item.column) not in groups:
                 self.refuse(
                     statement,
                     f"{(item.column or '')[:63]} is selected but not grouped by",
@@ -65,12 +67,23 @@ class Statement(Terms):
             self.refuse(table, "FROM names no product", hint)
         return code or ""
 
-    def _groups(self, node: exp.Expr | None) -> Iterable[str]:
+    def _groups(self, node: exp.Expr | None) -> Iterable[str | Truncated]:
         if node is None:
             return
         self.only(node, "expressions")
         for column in node.expressions:
-            yield self.column(column)
+            yield self._group(column)
+
+    def _group(self, node: exp.Expr) -> str | Truncated:
+        """A dimension by its name, or DATE_TRUNC('month', column)."""
+        if not isinstance(node, exp.DateTrunc):
+            return self.column(node)
+        self.only(node, "this", "unit")
+        unit = node.args.get("unit")
+        if not isinstance(unit, exp.Literal):
+            self.refuse(node, "DATE_TRUNC takes a period", "write DATE_TRUNC('month', column)")
+            return ""
+        return Truncated(self.column(node.this), str(unit.this).lower())
 
     def _item(self, node: exp.Expr) -> Item | Formula:
         label = ""
@@ -78,9 +91,8 @@ class Statement(Terms):
             self.only(node, "this", "alias")
             label = self.identifier(node.args["alias"])
             node = node.this
-        if isinstance(node, exp.Column):
-            name = self.column(node)
-            return Item(column=name, label=label or name)
+        if isinstance(node, exp.Column | exp.DateTrunc):
+            return dimension_item(self._group(node), label)
         found = self.term(node)
         if isinstance(found, Item):
             return replace(found, label=label)
