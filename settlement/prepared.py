@@ -50,7 +50,7 @@ class Prepared:
     party: UUID
     chain: Chain
     query: dict[str, Any]
-    outputs: list[dict[str, str]]
+    outputs: dict[str, Any]
     snapshot: str
     release_key: str
     stored: StoredRelease | None
@@ -89,7 +89,7 @@ def prepare(party: UUID, ask: Ask) -> Prepared:
         party=party,
         chain=chain,
         query=asked,
-        outputs=[dataclasses.asdict(output) for output in bound.outputs],
+        outputs=query.shown_json(bound),
         snapshot=chain.manifest().snapshot,
         release_key=key,
         stored=stored,

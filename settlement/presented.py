@@ -6,18 +6,17 @@ import pyarrow as pa
 
 from exchange.api import formats
 from exchange.money import CURRENCY
+from exchange.sandbox.query import shown_from_json
+from exchange.sandbox.shown import shown
 from settlement.models import MeteredQuery
-
-STATUS = "status"
 
 
 def table_of(query: MeteredQuery) -> pa.Table:
-    """The release's table with the columns the buyer asked for, and `status` last."""
+    """The release's table with the columns and rows the buyer asked for, and `status` last."""
     if query.release is None:
         raise ValueError("the query has no release yet")
     table = pa.ipc.open_stream(query.release.result).read_all()
-    columns = [table[output["source"]] for output in query.outputs] + [table[STATUS]]
-    return pa.table(columns, names=[output["label"] for output in query.outputs] + [STATUS])
+    return shown(table, *shown_from_json(query.outputs))
 
 
 def document_of(query: MeteredQuery) -> dict[str, Any]:

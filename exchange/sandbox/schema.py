@@ -11,6 +11,9 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
+from exchange.sandbox.derived import Rule, coarser, domain_of, ranges, rule_from_json
+from exchange.sandbox.derived import Value as Value
+
 
 class Kind(StrEnum):
     STRING = "string"
@@ -29,9 +32,6 @@ class Role(StrEnum):
 RESERVED = frozenset({"status"})  # released or suppressed, see answer.table
 LARGEST = 2**53 - 1  # integers that JSON carries exactly (RFC 8785): they stand in orders and manifests
 
-Value = str | int | bool | None
-"""A dimension's value as JSON carries it: dates are ISO strings."""
-
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -40,7 +40,8 @@ class Column:
     `domain` (dimensions): the public list of values, in display order, without null; empty means that intake
     collects it from the data, which only `open` resources may do. `low` and `high` (measures): bounds in the
     column's own units × 10**scale, both inclusive; what lies outside is clamped at intake. A row without a
-    value in a `required` dimension is dropped at intake and counted, so null is no cell of its grid.
+    value in a `required` dimension is dropped at intake and counted, so null is no cell of its grid. A `derived`
+    dimension is not stored but computed of a column before it; its domain, and whether it can be null, follow.
     """
 
     name: str
@@ -53,28 +54,39 @@ class Column:
     required: bool = False
     label_zh: str = ""
     label_en: str = ""
+    derived: Rule | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        found = {
             "name": self.name, "kind": self.kind.value, "role": self.role.value, "domain": list(self.domain),
             "low": self.low, "high": self.high, "scale": self.scale, "required": self.required,
             "label_zh": self.label_zh, "label_en": self.label_en,
         }  # fmt: skip
+        return found if self.derived is None else found | {"derived": self.derived.to_json()}
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
     """The columns of a resource; `row_key` names source columns that tell an entity's rows apart.
 
+    `whole` is false for what a product shows of one: a derived column may then be there without its source.
     Raises SchemaError on construction where the declaration is not sound.
     """
 
     columns: tuple[Column, ...]
     row_key: tuple[str, ...] = ()
+    whole: bool = True
 
     def __post_init__(self) -> None:
+        if self.whole and any(column.derived for column in self.columns):
+            object.__setattr__(self, "columns", _with_domains(self.columns))
         for problem in _problems(self):
             raise SchemaError(problem)
+
+    @property
+    def stored(self) -> "Schema":
+        """The columns that a snapshot has: what intake reads, encodes and clusters by."""
+        return Schema(tuple(column for column in self.columns if column.derived is None), self.row_key)
 
     @property
     def entity(self) -> Column | None:
@@ -85,7 +97,7 @@ class Schema:
 
     def only(self, names: "frozenset[str] | set[str]") -> "Schema":
         """The schema of a product that shows only `names`."""
-        return Schema(tuple(column for column in self.columns if column.name in names), self.row_key)
+        return Schema(tuple(column for column in self.columns if column.name in names), self.row_key, whole=False)
 
     def to_json(self) -> dict[str, Any]:
         return {"columns": [column.to_json() for column in self.columns], "row_key": list(self.row_key)}
@@ -152,6 +164,7 @@ def column_from_json(value: Mapping[str, Any]) -> Column:
             required=bool(value.get("required", False)),
             label_zh=str(value.get("label_zh", "")),
             label_en=str(value.get("label_en", "")),
+            derived=rule_from_json(value["derived"]) if value.get("derived") else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SchemaError(f"column {value!r}: {error}") from error
@@ -202,6 +215,61 @@ def _is_date(text: str) -> bool:
         return False
 
 
+def _with_domains(columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    """`columns` with the domains of derived ones, which follow from their sources'; faulty ones as they are."""
+    known: dict[str, Column] = {}
+    for column in columns:
+        source = known.get(column.derived.of) if column.derived else None
+        if column.derived and source and not _misderived(column, column.derived, source):
+            column = _follow(column, column.derived, source)
+        known.setdefault(column.name, column)
+    return tuple(known[column.name] for column in columns)
+
+
+def _follow(column: Column, rule: Rule, source: Column) -> Column:
+    if rule.edges:
+        return replace(column, domain=ranges(rule, source.scale), required=False)
+    total = source.required and None not in coarser(rule, source.domain)
+    return replace(column, domain=domain_of(rule, source.domain), required=total)
+
+
+def _misderived(column: Column, rule: Rule, source: Column) -> str:
+    """What is wrong with how `column` is derived of `source`; "" where nothing is."""
+    if column.role is not Role.DIMENSION or sum(map(bool, (rule.edges, rule.by, rule.map))) != 1:
+        return "what is derived is a dimension, by one of edges, by and map"
+    if rule.edges:
+        if source.role is not Role.MEASURE or column.kind is not Kind.STRING:
+            return "edges cut a measure, into strings"
+        if len(rule.edges) < 2 or list(rule.edges) != sorted(set(rule.edges)):
+            return "edges are two or more, ascending"
+        if rule.labels and (len(rule.labels) != len(rule.edges) - 1 or "" in rule.labels):
+            return "labels are one for each range"
+        return "" if max(map(abs, rule.edges)) <= LARGEST else "edges are at most 2**53 - 1"
+    if source.role is not Role.DIMENSION or not all(fits(source.kind, value) for value in source.domain):
+        return "periods and mappings are of a dimension"
+    if rule.by:
+        return "" if source.kind is Kind.DATE is column.kind else "periods are dates, of a date"
+    fine, coarse = zip(*rule.map, strict=True)
+    if not all(fits(source.kind, value) for value in fine) or len(set(fine)) != len(fine):
+        return "a mapping is of values of its source, each once"
+    if source.domain and not set(fine) <= set(source.domain):
+        return "a mapping is of values in the domain of its source"
+    return "" if all(fits(column.kind, value) for value in coarse) else "a mapping gives values of the column's kind"
+
+
+def _underived(schema: Schema) -> list[str]:
+    """What is wrong with derived columns: each is of a column before it."""
+    found: list[str] = []
+    known: dict[str, Column] = {}
+    for column in schema.columns:
+        if column.derived is not None:
+            source = known.get(column.derived.of)
+            wrong = _misderived(column, column.derived, source) if source else "it is derived of no column before it"
+            found += [f"{column.name}: {wrong}"] if wrong else []
+        known[column.name] = column
+    return found
+
+
 def _problems(schema: Schema) -> list[str]:
     """Every fault of a declaration, in order. Unknown means refuse: no bounds, no measure."""
     found = []
@@ -234,4 +302,4 @@ def _problems(schema: Schema) -> list[str]:
             found.append(f"{column.name}: a domain's values are of the column's kind")
         elif len(set(column.domain)) != len(column.domain):
             found.append(f"{column.name}: a domain's values repeat")
-    return found
+    return found + (_underived(schema) if schema.whole else [])

@@ -1,5 +1,6 @@
 """One small table twice: as the buyer would see it if it were open to them, and as intake stores it."""
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +10,7 @@ import pyarrow as pa
 from exchange.sandbox import answer, disclosure, plan, query, sql
 from exchange.sandbox.query import Profile
 from exchange.sandbox.schema import Column, Kind, Manifest, Role, Schema, codes
+from exchange.sandbox.shown import shown
 from exchange.sandbox.terms import Terms
 
 SCHEMA = Schema(
@@ -58,7 +60,8 @@ def ours(database: duckdb.DuckDBPyConnection, text: str) -> list[tuple[Any, ...]
     compiled = plan.compile(asked, MANIFEST, OPEN)
     cells = disclosure.open_cells(database.execute(compiled.sql).fetchnumpy(), compiled)
     table = answer.table(cells, asked, MANIFEST, OPEN)
-    columns = [table[output.source].to_pylist() for output in bound.outputs]
+    table = shown(table, *query.shown_from_json(json.loads(json.dumps(query.shown_json(bound)))))
+    columns = [column.to_pylist() for column in table.columns[:-1]]
     return [tuple(map(plain, row)) for row in zip(*columns, strict=True)]
 
 

@@ -1,5 +1,6 @@
 """Questions bound to a product: what each profile allows, and one value for one meaning."""
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -269,7 +270,20 @@ MALFORMED = [
     ({"product": "d"}, "field_invalid"),
     (BODY | {"measures": []}, "field_invalid"),
     (BODY | {"product": "../d"}, "field_invalid"),
-    (BODY | {"limit": 1}, "field_invalid"),
+    (BODY | {"offset": 1}, "field_invalid"),
+    (BODY | {"limit": -1}, "value_invalid"),
+    (BODY | {"limit": 0.5}, "value_invalid"),
+    (BODY | {"limit": "3"}, "value_invalid"),
+    (BODY | {"order": [{"by": "n", "descending": 1}]}, "field_invalid"),
+    (BODY | {"order": [{"by": None}]}, "field_invalid"),
+    (BODY | {"order": ["n"]}, "field_invalid"),
+    (BODY | {"having": {"left": "n", "op": "in", "right": 3}}, "field_invalid"),
+    (BODY | {"having": {"and": []}}, "field_invalid"),
+    (BODY | {"having": {"left": "n", "op": ">", "right": True}}, "field_invalid"),
+    (BODY | {"measures": [{"op": "+", "left": 1, "right": 2}]}, "sql_unsupported"),
+    (BODY | {"measures": [{"op": "%", "left": {"function": "count"}, "right": 2}]}, "field_invalid"),
+    (BODY | {"measures": [{"op": "+", "left": "carrier", "right": 2}]}, "sql_unsupported"),
+    (BODY | {"measures": [{"op": "+", "left": {"function": "count"}}]}, "field_invalid"),
     (BODY | {"dimensions": [1]}, "field_invalid"),
     (BODY | {"measures": [{"function": "sum"}]}, "field_invalid"),
     (BODY | {"measures": [{"function": "mode", "column": "delay"}]}, "function_unknown"),
@@ -306,7 +320,8 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_any_json_is_a_question_or_a_problem(body: object) -> None:
-    for candidate in (body, BODY | {"where": body}, BODY | {"measures": body}):
+    parts = ("where", "measures", "having", "order")
+    for candidate in (body, *(BODY | {part: body} for part in parts), BODY | {"order": [{"by": body}]}):
         try:
             assert isinstance(query.parse_json(candidate), Question)
         except Problem as problem:
@@ -325,6 +340,69 @@ MEASURES = [
 def test_json_says_what_sql_says_of_filters_and_quantiles() -> None:
     text = "SELECT COUNT(*) FILTER (WHERE month < 3), MEDIAN(delay), QUANTILE_CONT(delay, 0.9) FROM delays"
     assert query.parse_json({"product": "delays", "measures": MEASURES}) == sql.parse(text)
+
+
+SHOWN = {
+    "product": "delays",
+    "dimensions": ["carrier"],
+    "measures": [
+        {"function": "count", "label": "n"},
+        {
+            "op": "/",
+            "left": {"op": "*", "left": 100.0, "right": {"function": "sum", "column": "delay"}},
+            "right": {"function": "count"},
+            "label": "share",
+        },
+    ],
+    "having": {"and": [{"left": "n", "op": ">", "right": 3}, {"not": {"left": "share", "op": "is_null"}}]},
+    "order": [{"by": "share", "descending": True}, {"by": {"function": "max_delay"}}, {"by": "carrier"}],
+    "limit": 5,
+}
+SHOWN["order"][1] = {"by": {"function": "avg", "column": "delay"}}
+SHOWN_TEXT = """SELECT carrier, COUNT(*) AS n, 100.0 * SUM(delay) / COUNT(*) AS share FROM delays GROUP BY carrier
+    HAVING n > 3 AND NOT share IS NULL ORDER BY share DESC, AVG(delay), carrier LIMIT 5"""
+
+
+def test_json_says_what_sql_says_of_calculations_and_views() -> None:
+    bound = bind(SHOWN_TEXT)
+    assert query.bind(query.parse_json(SHOWN), DELAYS, Profile.OPEN) == bound
+    assert [m.name for m in bound.query.measures] == ["avg_delay", "count", "sum_delay"]
+    assert query.shown_from_json(json.loads(json.dumps(query.shown_json(bound)))) == (bound.outputs, bound.view)
+
+
+def test_how_an_answer_is_shown_is_no_part_of_the_query() -> None:
+    plain = bind("SELECT carrier, COUNT(*), SUM(delay), AVG(delay) FROM d GROUP BY carrier")
+    assert bind(SHOWN_TEXT).query == plain.query
+
+
+def test_columns_stored_before_there_were_views_are_shown_whole() -> None:
+    outputs, view = query.shown_from_json([{"label": "n", "source": "count"}])
+    assert (outputs, view) == ((query.Output("n", "count"),), query.View())
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("SELECT COUNT(*) FROM d ORDER BY carrier", "column_unknown"),
+        ("SELECT COUNT(*) FROM d HAVING delay > 1", "column_unknown"),
+        ("SELECT carrier, COUNT(*) FROM d GROUP BY carrier HAVING carrier > 1", "sql_unsupported"),
+        ("SELECT carrier AS c, COUNT(*) FROM d GROUP BY carrier ORDER BY c + 1", "sql_unsupported"),
+        ("SELECT COUNT(*) / 2, COUNT(*) / 3 FROM d", "sql_unsupported"),
+        ("SELECT COUNT(*) FROM d ORDER BY SUM(carrier)", "column_not_measure"),
+        ("SELECT COUNT(*) FROM d HAVING COUNT(*) FILTER (WHERE tailnum = 'N') > 1", "filter_not_allowed"),
+        ("SELECT COUNT(*) FROM d ORDER BY " + ", ".join(["1"] * 17), "query_too_large"),
+        ("SELECT COUNT(*) FROM d HAVING " + " AND ".join(["COUNT(*) > 1"] * 101), "query_too_large"),
+    ],
+)
+def test_a_view_of_what_is_not_in_the_answer_is_refused(text: str, code: str) -> None:
+    assert refusal(bind, text).code == code
+
+
+def test_calculating_too_many_values_is_refused() -> None:
+    schema = Schema(tuple(Column(f"c{i}", Kind.INTEGER, Role.DIMENSION, tuple(range(99))) for i in range(1, 4)))
+    text = "SELECT COUNT(*) + 1 AS n FROM d GROUP BY c1, c2, c3"
+    assert bind(text, schema=schema).query.dimensions == ("c1", "c2", "c3")
+    assert refusal(bind, text + " HAVING n > 1", Profile.OPEN, schema).code == "query_too_large"
 
 
 @pytest.mark.parametrize(

@@ -155,9 +155,32 @@ REFUSALS = [
     ("SELECT COUNT(*) FROM x GROUP BY 1", "sql_unsupported"),
     ("SELECT COUNT(*) FROM x GROUP BY ALL", "sql_unsupported"),
     ("SELECT COUNT(*) FROM x GROUP BY ROLLUP (a)", "sql_unsupported"),
-    ("SELECT COUNT(*) FROM x HAVING COUNT(*) > 1", "sql_unsupported"),
-    ("SELECT COUNT(*) FROM x ORDER BY 1", "sql_unsupported"),
-    ("SELECT COUNT(*) FROM x LIMIT 1", "sql_unsupported"),
+    ("SELECT COUNT(*) FROM x HAVING COUNT(*) > 'a'", "sql_unsupported"),
+    ("SELECT COUNT(*) FROM x HAVING COUNT(*)", "sql_unsupported"),
+    ("SELECT COUNT(*) FROM x HAVING COUNT(*) IN (SELECT 1)", "sql_unsupported"),
+    ("SELECT COUNT(*) FROM x HAVING sqrt(COUNT(*)) > 1", "function_unknown"),
+    ("SELECT COUNT(*) FROM x HAVING COUNT(*) IS TRUE", "sql_unsupported"),
+    ("SELECT 1 FROM x", "sql_unsupported"),
+    ("SELECT 1 + 1 FROM x", "sql_unsupported"),
+    ("SELECT a + COUNT(*) FROM x GROUP BY a", "sql_unsupported"),
+    ("SELECT COUNT(*) % 2 FROM x", "sql_unsupported"),
+    ("SELECT COUNT(*) || 'a' FROM x", "sql_unsupported"),
+    ("SELECT COUNT(*) + 'a' FROM x", "sql_unsupported"),
+    ("SELECT COUNT(*) + 1e9 FROM x", "value_invalid"),
+    ("SELECT COUNT(*) + SUM(a) OVER () FROM x", "sql_unsupported"),
+    ("SELECT " + " + ".join(["COUNT(*)"] * 99) + " FROM x", "query_too_large"),
+    ("SELECT COUNT(*) FROM x ORDER BY 2", "sql_unsupported"),
+    ("SELECT COUNT(*) FROM x ORDER BY 0", "sql_unsupported"),
+    ("SELECT COUNT(*) FROM x ORDER BY 1.0", "sql_unsupported"),
+    ("SELECT COUNT(*) FROM x ORDER BY 1 NULLS FIRST", "sql_unsupported"),
+    ("SELECT COUNT(*) FROM x ORDER BY ALL (SELECT 1)", "sql_unsupported"),
+    ("SELECT COUNT(*) FROM x LIMIT 1 OFFSET 1", "sql_unsupported"),
+    ("SELECT COUNT(*) FROM x LIMIT 1.5", "value_invalid"),
+    ("SELECT COUNT(*) FROM x LIMIT -1", "value_invalid"),
+    ("SELECT COUNT(*) FROM x LIMIT 9999999", "value_invalid"),
+    ("SELECT COUNT(*) FROM x LIMIT 5 PERCENT", "sql_unsupported"),
+    ("SELECT COUNT(*) FROM x FETCH FIRST 5 ROWS ONLY", "sql_unsupported"),
+    ("SELECT COUNT(*) FROM x LIMIT (SELECT 1)", "sql_unsupported"),
     ("SELECT COUNT(*) FROM x WHERE a = b", "sql_unsupported"),
     ("SELECT COUNT(*) FROM x WHERE a = NULL", "sql_unsupported"),
     ("SELECT COUNT(*) FROM x WHERE a = ?", "sql_unsupported"),
@@ -185,13 +208,13 @@ def test_what_is_not_in_the_language_is_refused(text: str, code: str) -> None:
 
 def test_the_refusal_that_takes_precedence_is_told_whatever_comes_first() -> None:
     assert refusal("SELECT COUNT(*), foo(a) FROM x WHERE a = 1e5").code == "function_unknown"
-    assert refusal("SELECT COUNT(*), foo(a) FROM x ORDER BY a").code == "sql_unsupported"
+    assert refusal("SELECT COUNT(*), foo(a) FROM x OFFSET 2").code == "sql_unsupported"
 
 
 def test_line_and_column_say_where_a_word_begins() -> None:
     assert refusal("SELECT COUNT(*),\n  mode(delay) FROM x").detail.endswith("at line 2, column 3")
     assert refusal("SELECT COUNT(*) FROM x\nWHERE a = )").detail.endswith("at line 2, column 11")
-    assert refusal("SELECT COUNT(*) FROM x ORDER BY a").detail.startswith("ORDER BY is not offered")
+    assert refusal("SELECT COUNT(*) FROM x OFFSET 2").detail.startswith("OFFSET is not offered")
 
 
 DEEP = {

@@ -95,6 +95,23 @@ def test_a_query_that_means_the_same_finds_the_same_release(market: Market) -> N
     assert again["columns"][0]["name"] == "m"
 
 
+def test_another_view_is_of_the_same_release_and_is_charged_for_the_whole_of_it(market: Market) -> None:
+    whole = market.buyer.ask(BY_CARRIER).json()
+    spent = PopulationMeter.objects.get().queries
+    view = f"""SELECT carrier, AVG(dep_delay) / 60 AS hours, COUNT(*) AS n FROM {GUARDED} GROUP BY carrier
+        HAVING n > 0 ORDER BY n DESC LIMIT 2"""
+    answer = market.buyer.ask(view)
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert body["stored"]
+    assert PopulationMeter.objects.get().queries == spent
+    assert (body["price"], body["cells"]) == (whole["price"], whole["cells"])
+    released = [row for row in whole["rows"] if row[-1] == "released"]
+    largest = sorted(released, key=lambda row: -row[1])[:2]
+    assert body["rows"] == [[row[0], pytest.approx(row[2] / 60), row[1], "released"] for row in largest]
+    assert market.buyer.get(body["links"]["self"]).json()["rows"] == body["rows"]
+
+
 def test_json_and_sql_ask_the_same(market: Market) -> None:
     sql = market.buyer.ask(f"SELECT carrier, COUNT(*) FROM {GUARDED} GROUP BY carrier").json()
     query = {"product": GUARDED, "measures": [{"function": "count"}], "dimensions": ["carrier"]}
@@ -117,6 +134,14 @@ REFUSED = [
     ("a file", "SELECT COUNT(*) FROM 'flights.parquet'", PURPOSE, 400, "sql_unsupported"),
     ("a table function", "SELECT COUNT(*) FROM read_csv_auto('/etc/passwd')", PURPOSE, 400, "function_unknown"),
     ("a function", f"SELECT MAX(dep_delay) FROM {GUARDED}", PURPOSE, 400, "function_unknown"),
+    ("a median", f"SELECT MEDIAN(dep_delay) FROM {GUARDED}", PURPOSE, 400, "function_unknown"),
+    (
+        "a filter of one aircraft",
+        f"SELECT COUNT(*) FILTER (WHERE tailnum = 'N1') FROM {GUARDED}",
+        PURPOSE,
+        403,
+        "filter_not_allowed",
+    ),
     ("a subquery", f"SELECT COUNT(*) FROM (SELECT * FROM {GUARDED})", PURPOSE, 400, "sql_unsupported"),
 ]
 

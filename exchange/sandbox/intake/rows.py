@@ -17,7 +17,7 @@ Mask = npt.NDArray[np.bool_]
 
 def stored(schema: Schema) -> tuple[Column, ...]:
     """The columns that a source has and a snapshot stores: the one place that says which."""
-    return schema.columns
+    return schema.stored.columns
 
 
 class Rows:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from exchange.sandbox.plan.totals import Part
-from exchange.sandbox.plan.words import only, present, rows, select, square, stored, test, where
+from exchange.sandbox.plan.words import only, present, rows, select, source, square, stored, test, where
 from exchange.sandbox.query import AggregateQuery, Total
 from exchange.sandbox.schema import Column, Manifest, Role
 
@@ -14,7 +14,7 @@ def sql(query: AggregateQuery, totals: Sequence[Part], manifest: Manifest, group
     names = [f'"{name}"' for name in query.dimensions]
     keys = [f"{name} AS d{i}" for i, name in enumerate(names)]
     values = [f"{_exact(part, manifest, groups)} AS v{i}" for i, part in enumerate(totals)]
-    return select(keys + values, f"{table}{where(query, manifest.schema)}", names)
+    return select(keys + values, f"{source(query, manifest.schema, table)}{where(query, manifest.schema)}", names)
 
 
 def _exact(part: Part, manifest: Manifest, groups: int) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from exchange.sandbox.plan.exact import distinct
 from exchange.sandbox.plan.totals import Part
-from exchange.sandbox.plan.words import only, present, rows, select, square, stored, test, where
+from exchange.sandbox.plan.words import only, present, rows, select, source, square, stored, test, where
 from exchange.sandbox.query import AggregateQuery, Total
 from exchange.sandbox.schema import Manifest, Role, Schema
 
@@ -29,7 +29,8 @@ def look(query: AggregateQuery, totals: Sequence[Part], manifest: Manifest, grou
     columns += ["count(*) AS rows", "coalesce(max(_rows), 0)::BIGINT AS most"]
     for i, part in enumerate(totals):
         columns += [f"{text} AS {name}{i}" for name, text in _seen(part, manifest, groups).items()]
-    return select(columns, f"{table}{where(query, manifest.schema)}", names)
+    rows_of = f"{source(query, manifest.schema, table)}{where(query, manifest.schema)}"
+    return select(columns, rows_of, names)
 
 
 def exact(
@@ -47,10 +48,10 @@ def exact(
         for name, row, cell in _contributions(part, schema):
             inner += [f"{row} AS {name}{i}"] if row else []
             outer.append(f"{cell.replace('#', str(i))} AS {name}{i}")
-    wanted = where(query, schema, "" if cells is None else _among(names, cells))
-    source = select([*names, *inner], f"{table}{wanted}", [*names, "_entity"])
+    rows_of = f"{source(query, schema, table)}{where(query, schema, '' if cells is None else _among(names, cells))}"
+    contributions = select([*names, *inner], rows_of, [*names, "_entity"])
     keys = [f"{name} AS d{i}" for i, name in enumerate(names)]
-    return select(keys + outer, f"(\n{source}\n)", names)
+    return select(keys + outer, f"(\n{contributions}\n)", names)
 
 
 def _seen(part: Part, manifest: Manifest, groups: int) -> dict[str, str]:

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from exchange.errors import Problem
 from exchange.sandbox.plan.exact import distinct
 from exchange.sandbox.plan.totals import Part
-from exchange.sandbox.plan.words import only, rows, select, square, stored, test, where
+from exchange.sandbox.plan.words import only, rows, select, source, square, stored, test, where
 from exchange.sandbox.query import AggregateQuery, Total
 from exchange.sandbox.query.grid import cells, grid
 from exchange.sandbox.schema import Column, Manifest, Schema
@@ -37,7 +37,8 @@ def sql(
     for i, part in enumerate(totals):
         columns.append(f"{_total(part, manifest, groups)} AS v{i}")
     bounded = f"_rank <= {terms.rows:d}"
-    return select(columns, f"{table}{where(query, manifest.schema, bounded)}", names)
+    rows_of = f"{source(query, manifest.schema, table)}{where(query, manifest.schema, bounded)}"
+    return select(columns, rows_of, names)
 
 
 def sigmas(query: AggregateQuery, totals: Sequence[Part], schema: Schema, terms: Terms) -> tuple[float, ...]:

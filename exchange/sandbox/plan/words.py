@@ -1,10 +1,14 @@
 """Fixed words, declared names and integers: all that a plan's SQL is made of. Pure: no Django, no I/O."""
 
+from itertools import pairwise
 from typing import assert_never
 
+from exchange.sandbox.derived import coarser
 from exchange.sandbox.query import AggregateQuery, And, Compare, In, IsNull, Or, Predicate
 from exchange.sandbox.query.regions import joined
 from exchange.sandbox.schema import Column, Role, Schema, codes
+
+MOST_CASES = 64  # of a CASE; above it a list is looked up
 
 
 def select(columns: list[str], source: str, groups: list[str]) -> str:
@@ -18,6 +22,60 @@ def where(query: AggregateQuery, schema: Schema, also: str = "") -> str:
     tests = [] if query.where is None else [test(query.where, schema)]
     tests += [f"({also})"] if also else []
     return f"\nWHERE {' AND '.join(tests)}" if tests else ""
+
+
+def source(query: AggregateQuery, schema: Schema, table: str) -> str:
+    """`table`, with the derived columns that the query uses."""
+    derived = [column_of(schema, name) for name in sorted(columns_of(query))]
+    computed = [f'{code(column, schema)} AS "{column.name}"' for column in derived if column.derived]
+    return f"(\nSELECT *, {', '.join(computed)}\nFROM {table}\n)" if computed else table
+
+
+def code(column: Column, schema: Schema) -> str:
+    """The code of a dimension in each row of the stored table; of a derived one, as its rule has it."""
+    if column.derived is None:
+        return stored(column)
+    origin = column_of(schema, column.derived.of)
+    if column.derived.edges:
+        lows = column.derived.edges
+        spans = [(low, high - 1, number) for number, (low, high) in enumerate(pairwise(lows), 1)]
+        return _cases(stored(origin), spans)
+    known = codes(column)
+    found = [known.get(value, 0) for value in coarser(column.derived, origin.domain)]
+    spans = _runs(found)
+    inner = code(origin, schema)
+    if len(spans) <= MOST_CASES:
+        return _cases(inner, spans)
+    return f"[{', '.join(map(str, [0, *found]))}][{inner} + 1]"
+
+
+def _runs(found: list[int]) -> list[tuple[int, int, int]]:
+    """(first, last, to): runs of a source's codes, from 1, that have the same code; 0 is left out."""
+    spans: list[tuple[int, int, int]] = []
+    for number, to in enumerate(found, 1):
+        if to and spans and spans[-1][1:] == (number - 1, to):
+            spans[-1] = (spans[-1][0], number, to)
+        elif to:
+            spans.append((number, number, to))
+    return spans
+
+
+def _cases(value: str, spans: list[tuple[int, int, int]]) -> str:
+    cases = " ".join(f"WHEN {value} BETWEEN {low} AND {high} THEN {to}" for low, high, to in spans)
+    return f"CASE {cases} ELSE 0 END" if cases else "0"
+
+
+def columns_of(query: AggregateQuery) -> set[str]:
+    """Every column a query names."""
+    wheres = [query.where, *(measure.where for measure in query.measures)]
+    named = {name for where in wheres if where is not None for name in _names(where)}
+    return named | set(query.dimensions) | {measure.column for measure in query.measures if measure.column}
+
+
+def _names(predicate: Predicate) -> set[str]:
+    if isinstance(predicate, And | Or):
+        return {name for part in predicate.parts for name in _names(part)}
+    return {predicate.column}
 
 
 def only(condition: str, value: str) -> str:

@@ -3,7 +3,8 @@
 Pure: no Django, no I/O. `AggregateQuery` is closed, typed and frozen; every column in it is declared by the
 product and used in its role. SQL (`sql.parse`) and JSON (`parse_json`) both become a `Question`, what the
 buyer wrote, unbound; `bind` turns it into a normalized `AggregateQuery` or raises `Problem`. No text of the
-buyer is ever executed: SQL is generated from the value. `to_json` and `from_json` carry it to the node,
+buyer is ever executed: SQL is generated from the value. How the buyer wants to see the answer is no part of
+it and stays with the exchange (`view`). `to_json` and `from_json` carry it to the node,
 which trusts nothing of it and checks it again.
 """
 
@@ -12,7 +13,6 @@ from exchange.sandbox.query.model import (
     MADE_OF,
     AggregateQuery,
     And,
-    Bound,
     Compare,
     Function,
     In,
@@ -20,15 +20,16 @@ from exchange.sandbox.query.model import (
     Measure,
     Op,
     Or,
-    Output,
     Predicate,
     Profile,
     Total,
 )
 from exchange.sandbox.query.question import Question, parse_json
+from exchange.sandbox.query.view import Bound, Output, View, shown_from_json, shown_json
 from exchange.sandbox.query.wire import from_json, to_json
 
 __all__ = [
     "MADE_OF", "AggregateQuery", "And", "Bound", "Compare", "Function", "In", "IsNull", "Measure", "Op", "Or",
-    "Output", "Predicate", "Profile", "Question", "Total", "bind", "from_json", "parse_json", "to_json",
+    "Output", "Predicate", "Profile", "Question", "Total", "View", "bind", "from_json", "parse_json", "shown_from_json",
+    "shown_json", "to_json",
 ]  # fmt: skip

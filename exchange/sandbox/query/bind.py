@@ -9,20 +9,47 @@ from exchange.sandbox.query.grid import cells, grid
 from exchange.sandbox.query.model import (
     MADE_OF,
     AggregateQuery,
-    Bound,
     Function,
     Measure,
-    Output,
     Predicate,
     Profile,
     named,
 )
 from exchange.sandbox.query.normal import render, tree
-from exchange.sandbox.query.question import Among, Condition, Every, Item, Missing, Not, Question, Some, Test
+from exchange.sandbox.query.question import (
+    Among,
+    Condition,
+    Every,
+    Formula,
+    Item,
+    Missing,
+    Named,
+    Not,
+    Question,
+    Some,
+    Test,
+    Truncated,
+)
+from exchange.sandbox.query.view import (
+    Bound,
+    Calculation,
+    Output,
+    Term,
+    View,
+    changed,
+    changed_view,
+    compared,
+    leaves,
+    size,
+    terms,
+)
 from exchange.sandbox.schema import Column, Role, Schema
 
 MAX_MEASURES = 16
 MAX_DIMENSIONS = 6
+MAX_TERMS = 200  # operations, aggregates and numbers in calculations, HAVING and ORDER BY
+MAX_CALCULATED = 4_000_000  # of these in all rows together: some seconds
+MAX_KEYS = 16  # of ORDER BY
 MAX_FILTERED = 4  # different filters of aggregates, see docs/privacy.md
 MAX_TOTALS = 32  # a frame tells which of a cell's totals are null in 32 bits
 MAX_CONDITIONS = 200
@@ -37,9 +64,20 @@ class Rules:
     def __init__(self, schema: Schema, profile: Profile, faults: Faults) -> None:
         self.schema, self.profile, self.faults = schema, profile, faults
 
+    def declared(self, group: Truncated) -> str:
+        """The dimension that is declared as a date truncated to a period."""
+        rules = [(column.name, column.derived) for column in self.schema.columns if column.derived]
+        periods = {(rule.of, rule.by.value): name for name, rule in rules if rule.by is not None}
+        if (group.column, group.by) in periods:
+            return periods[group.column, group.by]
+        declared = [f"{name} (the {by} of {of})" for (of, by), name in periods.items()]
+        hint = "declared are " + ", ".join(declared) if declared else "the product declares no periods"
+        self.faults.add("column_not_dimension", f"{group.column[:63]} is not declared by {group.by[:20]}", hint)
+        return ""
+
     def dimension(self, name: str) -> Column | None:
         """The column to group by, if it may be."""
-        column = self._column(name)
+        column = self._column(name) if name else None
         if column is None:
             return None
         if column.role is not Role.DIMENSION:
@@ -137,21 +175,29 @@ def bind(question: Question, schema: Schema, profile: Profile) -> Bound:
     """
     faults = Faults()
     rules = Rules(schema, profile, faults)
-    for name in question.group_by:
+    groups = [rules.declared(group) if isinstance(group, Truncated) else group for group in question.group_by]
+    for name in groups:
         rules.dimension(name)
-    asked = [item for item in question.select if item.function is not None]
+    asked = _aggregates(question, rules)
     fit = _check_conditions([question.where, *(item.where for item in asked)], rules)
     where = _where(question.where if fit else None, rules)
     measures = {item: _measure(item, rules, fit) for item in asked}
-    rules.size("dimensions", len(set(question.group_by)), MAX_DIMENSIONS)
+    rules.size("dimensions", len(set(groups)), MAX_DIMENSIONS)
     rules.size("measures", len(set(measures.values())), MAX_MEASURES)
-    outputs = tuple(_output(item, measures.get(item)) for item in question.select)
+    names = {item: measure.name if measure else "" for item, measure in measures.items()}
+    outputs = tuple(_output(column, names, rules) for column in question.select)
     _check_labels(outputs, faults)
+    faults.settle()  # what a view names is looked up in a question of bounded size
+    view = _view(question, set(groups), names, outputs, faults)
     faults.settle()
-    query = AggregateQuery(ordered({m for m in measures.values() if m}), tuple(sorted({*question.group_by})), where)
+    query = AggregateQuery(ordered({m for m in measures.values() if m}), tuple(sorted({*groups})), where)
     rules.whole(query)
+    calculated: list[Term[str]] = [output.source for output in outputs if isinstance(output.source, Calculation)]
+    calculated += terms(view)
+    per_row = sum(size(term) for term in calculated)
+    rules.size("calculated values", per_row * cells(grid(query, schema)), MAX_CALCULATED)
     faults.settle()
-    return Bound(query, outputs)
+    return Bound(query, outputs, view)
 
 
 def ordered(measures: set[Measure]) -> tuple[Measure, ...]:
@@ -197,11 +243,52 @@ def _leaves(condition: Condition) -> list[Test | Among | Missing]:
             return [condition]
 
 
-def _output(item: Item, measure: Measure | None) -> Output:
-    if item.function is None:
-        return Output(item.label or item.column or "", item.column or "")
-    asked = Measure(item.function, item.column, measure.where if measure else None, item.at).name
-    return Output(item.label or asked, measure.name if measure else asked)
+def _aggregates(question: Question, rules: Rules) -> list[Item]:
+    """Every aggregate of a question, also those that are only calculated with, filtered or ordered by."""
+    formulas: list[Term[Named]] = [column.term for column in question.select if isinstance(column, Formula)]
+    every_term = [*formulas, *terms(question.view)]
+    used = [leaf for term in every_term for leaf in leaves(term)]
+    rules.size("terms", sum(map(size, every_term)), MAX_TERMS)
+    rules.size("columns to order by", len(question.view.order), MAX_KEYS)
+    every = [column for column in question.select if isinstance(column, Item)]
+    every += [leaf for leaf in used if isinstance(leaf, Item)]
+    return [item for item in every if item.function is not None]
+
+
+def _output(column: Item | Formula, names: dict[Item, str], rules: Rules) -> Output:
+    if isinstance(column, Formula):
+        return Output(column.label or "calculated", changed(column.term, names.__getitem__))
+    if column.truncated is not None:
+        name = rules.declared(column.truncated)
+        return Output(column.label or name, name)
+    if column.function is None:
+        return Output(column.label or column.column or "", column.column or "")
+    name = names[column]
+    asked = Measure(column.function, column.column, None, column.at).name if column.where is None else name
+    return Output(column.label or asked, name)
+
+
+def _view(
+    question: Question, groups: set[str], names: dict[Item, str], outputs: tuple[Output, ...], faults: Faults
+) -> View[str]:
+    """The view by names of the release's table. A name stands for the column it labels, else for a dimension."""
+    labels = {output.label: output.source for output in outputs}
+
+    def known(leaf: Named) -> Term[str]:
+        if isinstance(leaf, Item):
+            return names[leaf]
+        if leaf not in labels and leaf not in groups:
+            hint = "name a dimension of GROUP BY, a column of the answer by its label, or an aggregate"
+            faults.add("column_unknown", f"{leaf[:63]!r} is no column of the answer", hint)
+        return labels.get(leaf, leaf)
+
+    view = changed_view(question.view, known)
+    numbers = [] if view.having is None else list(compared(view.having))
+    numbers += [key.term for key in view.order if isinstance(key.term, Calculation)]
+    if dimensions := {leaf for term in numbers for leaf in leaves(term)} & groups:
+        detail = f"{min(dimensions)} is a dimension: HAVING and calculations are of numbers"
+        faults.add("sql_unsupported", detail, "filter dimensions in WHERE")
+    return view
 
 
 def _check_labels(outputs: tuple[Output, ...], faults: Faults) -> None:

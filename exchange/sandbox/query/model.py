@@ -162,19 +162,3 @@ class AggregateQuery:
     measures: tuple[Measure, ...]
     dimensions: tuple[str, ...] = ()
     where: Predicate | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """One column of the answer as the buyer asked for it: `source` is a dimension or a `Measure.name`."""
-
-    label: str
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """A question bound to a schema: the query, and how the buyer wants to see the answer."""
-
-    query: AggregateQuery
-    outputs: tuple[Output, ...]

@@ -1,9 +1,14 @@
 """What a buyer asked, before it is bound to a schema; and its JSON form. Pure: no Django, no I/O.
 
-JSON: `{"product", "measures": [measure], "dimensions": [name], "where": condition}`. A measure is
+JSON: `{"product", "measures": [measure], "dimensions": [dimension], "where": condition}`. A dimension is
+a name, or `{"column", "by": "week | month | quarter | year"}`. A measure is
 `{"function", "column", "where": condition, "at": fraction of a quantile, "label"}`. A condition is
 `{"column", "op": "= <> < <= > >=", "value"}`, `{"column", "op": "in | between", "values"}`,
 `{"column", "op": "is_null"}`, `{"and": [condition]}`, `{"or": [condition]}` or `{"not": condition}`.
+
+A measure may also be calculated, `{"op": "+ - * /", "left": term, "right": term, "label"}`. A term is a number or a
+measure; in `"having": {"left": term, "op", "right": term}` (also `{"left", "op": "is_null"}`, and, or, not),
+and in `"order": [{"by": term, "descending"}]` it may be a string too: a label, or a dimension. `"limit"` is a number.
 """
 
 import re
@@ -13,8 +18,24 @@ from decimal import Decimal
 
 from exchange.errors import Problem
 from exchange.sandbox.query.model import Function, Op
+from exchange.sandbox.query.view import (
+    WHOLE,
+    Arithmetic,
+    Blank,
+    Calculation,
+    Having,
+    Holds,
+    Joined,
+    Key,
+    Negated,
+    Term,
+    View,
+    calculation,
+    leaves,
+)
 
 MAX_DEPTH = 16
+MAX_LIMIT = 1_000_000
 BASIS_POINTS = 10_000
 _CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _NUMBER = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?|-?\.[0-9]{1,30}|-?[0-9]{1,30}\.")
@@ -66,6 +87,14 @@ Condition = Test | Among | Missing | Not | Every | Some
 
 
 @dataclass(frozen=True, slots=True)
+class Truncated:
+    """`DATE_TRUNC(by, column)`: stands for the dimension that is declared so."""
+
+    column: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """One column asked for: an aggregate of `column`, or a grouped column where there is no function.
 
@@ -77,6 +106,19 @@ class Item:
     label: str = ""
     where: Condition | None = None
     at: int | None = None
+    truncated: Truncated | None = None  # in the place of a grouped column's name
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """One column asked for that is calculated from aggregates."""
+
+    term: Calculation[Item]
+    label: str = ""
+
+
+Named = Item | str
+"""What HAVING and ORDER BY speak of: an aggregate, or a label or dimension by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +126,10 @@ class Question:
     """A query as asked: `product` is a product's code, not yet looked up; nothing is checked but its form."""
 
     product: str
-    select: tuple[Item, ...]
-    group_by: tuple[str, ...] = ()
+    select: tuple[Item | Formula, ...]
+    group_by: tuple[str | Truncated, ...] = ()
     where: Condition | None = None
+    view: View[Named] = WHOLE
 
 
 def product_code(text: str) -> str | None:
@@ -112,17 +155,113 @@ def iso_date(text: str) -> date | None:
 
 def parse_json(value: object) -> Question:
     """The question in a decoded JSON body. Raises Problem field_invalid, value_invalid, query_too_large."""
-    body = _members(value, {"product", "measures", "dimensions", "where"}, "the query")
+    body = _members(value, {"product", "measures", "dimensions", "where", "having", "order", "limit"}, "the query")
     product = product_code(_text(body.get("product"), "product"))
     if product is None:
         raise Problem("field_invalid", "product: not a product's code")
-    groups = tuple(_text(name, "dimensions") for name in _list(body.get("dimensions", []), "dimensions"))
-    measures = tuple(_item(item) for item in _list(body.get("measures"), "measures"))
+    groups = tuple(_dimension(name) for name in _list(body.get("dimensions", []), "dimensions"))
+    measures = tuple(_output(item) for item in _list(body.get("measures"), "measures"))
     if not measures:
         raise Problem("field_invalid", "measures: at least one is required")
     where = body.get("where")
     condition = None if where is None else _condition(where, 0)
-    return Question(product, tuple(Item(column=name, label=name) for name in groups) + measures, groups, condition)
+    shown = tuple(dimension_item(group) for group in groups) + measures
+    return Question(product, shown, groups, condition, _view(body))
+
+
+def dimension_item(group: str | Truncated, label: str = "") -> Item:
+    """A grouped column among those asked for."""
+    if isinstance(group, Truncated):
+        return Item(label=label, truncated=group)
+    return Item(column=group, label=label or group)
+
+
+def _dimension(value: object) -> str | Truncated:
+    if isinstance(value, str):
+        return value
+    body = _members(value, {"column", "by"}, "a dimension")
+    return Truncated(_text(body.get("column"), "column"), _text(body.get("by"), "by"))
+
+
+def _view(body: dict[str, object]) -> View[Named]:
+    having = None if body.get("having") is None else _having(body["having"], 0)
+    order = tuple(_key(key) for key in _list(body.get("order", []), "order"))
+    return View(having, order, None if body.get("limit") is None else limit(_literal(body["limit"])))
+
+
+def limit(number: Literal) -> int:
+    """A number of rows. Raises Problem value_invalid."""
+    if not isinstance(number, Decimal) or number != int(number) or not 0 <= number <= MAX_LIMIT:
+        raise Problem("value_invalid", f"the limit is a whole number of 0 to {MAX_LIMIT}")
+    return int(number)
+
+
+def _key(value: object) -> Key[Named]:
+    body = _members(value, {"by", "descending"}, "order")
+    descending = body.get("descending", False)
+    if not isinstance(descending, bool):
+        raise Problem("field_invalid", "descending: true or false is required")
+    return Key(_term(body.get("by"), 0), descending)
+
+
+def _having(value: object, depth: int) -> Having[Named]:
+    _check_depth(depth)
+    body = _members(value, {"left", "op", "right", "and", "or", "not"}, "having")
+    match sorted(body):
+        case ["and" | "or" as word]:
+            parts = tuple(_having(part, depth + 1) for part in _list(body[word], word))
+            if parts:
+                return Joined(word == "and", parts)
+        case ["not"]:
+            return Negated(_having(body["not"], depth + 1))
+        case ["left", "op", "right"] if _text(body["op"], "op") in set(Op):
+            return Holds(_term(body["left"], 0), Op(_text(body["op"], "op")), _term(body["right"], 0))
+        case ["left", "op"] if body["op"] == "is_null":
+            return Blank(_term(body["left"], 0))
+    raise Problem("field_invalid", "having: a condition is not well formed", "see the API's page on queries")
+
+
+def _term(value: object, depth: int) -> Term[Named]:
+    """A number, a measure, a name, or what is calculated of these."""
+    _check_depth(depth)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return number(repr(value))
+    if isinstance(value, dict) and "op" in value:
+        return _calculation(_members(value, {"op", "left", "right"}, "a calculation"), depth)
+    return _item(value)
+
+
+def _calculation(body: dict[str, object], depth: int) -> Calculation[Named]:
+    op = _text(body["op"], "op")
+    if op not in set(Arithmetic):
+        raise Problem("field_invalid", "op: a calculation is one of + - * /")
+    return Calculation(Arithmetic(op), _term(body.get("left"), depth + 1), _term(body.get("right"), depth + 1))
+
+
+def _output(value: object) -> Item | Formula:
+    """A measure, or one calculated of measures and numbers."""
+    if not isinstance(value, dict) or "op" not in value:
+        return _item(value)
+    body = _members(value, {"op", "left", "right", "label"}, "a calculation")
+    term = _calculation({name: part for name, part in body.items() if name != "label"}, 0)
+    label = "" if body.get("label") is None else _text(body["label"], "label")
+    return Formula(of_aggregates(term), label)
+
+
+def of_aggregates(term: Calculation[Named]) -> Calculation[Item]:
+    """`term`, of which every leaf is an aggregate. Raises Problem sql_unsupported."""
+
+    def aggregate(leaf: Named) -> Term[Item]:
+        if isinstance(leaf, str) or leaf.function is None:
+            raise Problem("sql_unsupported", "a column is calculated with as an aggregate only", "write SUM(column)")
+        return leaf
+
+    whole: Term[Named] = term
+    if next(leaves(whole), None) is None:
+        raise Problem("sql_unsupported", "a number alone is no column of the answer", "calculate with aggregates")
+    return calculation(term, aggregate)
 
 
 def quantile(fraction: Decimal) -> int:
@@ -164,8 +303,7 @@ def _function(name: str, at: object) -> tuple[Function, int | None]:
 
 
 def _condition(value: object, depth: int) -> Condition:
-    if depth > MAX_DEPTH:
-        raise Problem("query_too_large", f"conditions are nested more than {MAX_DEPTH} deep")
+    _check_depth(depth)
     body = _members(value, {"column", "op", "value", "values", "and", "or", "not"}, "a condition")
     match sorted(body):
         case ["and"]:
@@ -176,6 +314,11 @@ def _condition(value: object, depth: int) -> Condition:
             return Not(_condition(body["not"], depth + 1))
         case _:
             return _leaf(body)
+
+
+def _check_depth(depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise Problem("query_too_large", f"the query is nested more than {MAX_DEPTH} deep")
 
 
 def _leaf(body: dict[str, object]) -> Condition:

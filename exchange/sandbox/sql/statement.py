@@ -5,13 +5,26 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from exchange.sandbox.query.question import Item, Question, product_code
-from exchange.sandbox.sql.aggregates import Aggregates
+from exchange.errors import Problem
+from exchange.sandbox.query.question import (
+    Formula,
+    Item,
+    Literal,
+    Named,
+    Question,
+    Truncated,
+    dimension_item,
+    limit,
+    of_aggregates,
+    product_code,
+)
+from exchange.sandbox.query.view import Calculation, View
 from exchange.sandbox.sql.nodes import kind
+from exchange.sandbox.sql.terms import Terms
 from exchange.sandbox.sql.text import LANGUAGE
 
 
-class Statement(Aggregates):
+class Statement(Terms):
     """Reads one statement."""
 
     def question(self, statement: exp.Expr) -> Question:
@@ -19,24 +32,25 @@ class Statement(Aggregates):
             self.refuse(statement, f"{kind(statement)} is not offered", LANGUAGE)
             self.faults.settle()
         # sqlglot gives a SELECT an empty `kind` and `hint`; whatever else it has is not in the language.
-        self.only(statement, "expressions", "from_", "where", "group")
+        self.only(statement, "expressions", "from_", "where", "group", "having", "order", "limit")
         product = self._product(statement.args.get("from_"))
         groups = tuple(self._groups(statement.args.get("group")))
         items = tuple(self._item(node) for node in statement.expressions)
         where = statement.args.get("where")
         condition = None if where is None else self.condition(where.this)
+        question = Question(product, items, groups, condition, self._view(statement))
         if self.faults:  # what follows from a fault is no fault of its own
-            return Question(product, items, groups, condition)
-        if not any(item.function for item in items):
+            return question
+        if not any(isinstance(item, Formula) or item.function for item in items):
             self.refuse(statement, "nothing is aggregated", "select COUNT(*), or SUM of a column")
         for item in items:
-            if item.function is None and item.column not in groups:
+            if isinstance(item, Item) and item.function is None and (item.truncated or item.column) not in groups:
                 self.refuse(
                     statement,
                     f"{(item.column or '')[:63]} is selected but not grouped by",
                     "add it to GROUP BY",
                 )
-        return Question(product, items, groups, condition)
+        return question
 
     def _product(self, node: exp.Expr | None) -> str:
         table = node.this if isinstance(node, exp.From) else None
@@ -53,20 +67,61 @@ class Statement(Aggregates):
             self.refuse(table, "FROM names no product", hint)
         return code or ""
 
-    def _groups(self, node: exp.Expr | None) -> Iterable[str]:
+    def _groups(self, node: exp.Expr | None) -> Iterable[str | Truncated]:
         if node is None:
             return
         self.only(node, "expressions")
         for column in node.expressions:
-            yield self.column(column)
+            yield self._group(column)
 
-    def _item(self, node: exp.Expr) -> Item:
+    def _group(self, node: exp.Expr) -> str | Truncated:
+        """A dimension by its name, or DATE_TRUNC('month', column)."""
+        if not isinstance(node, exp.DateTrunc):
+            return self.column(node)
+        self.only(node, "this", "unit")
+        unit = node.args.get("unit")
+        if not isinstance(unit, exp.Literal):
+            self.refuse(node, "DATE_TRUNC takes a period", "write DATE_TRUNC('month', column)")
+            return ""
+        return Truncated(self.column(node.this), str(unit.this).lower())
+
+    def _item(self, node: exp.Expr) -> Item | Formula:
         label = ""
         if isinstance(node, exp.Alias):
             self.only(node, "this", "alias")
             label = self.identifier(node.args["alias"])
             node = node.this
-        if isinstance(node, exp.Column):
-            name = self.column(node)
-            return Item(column=name, label=label or name)
-        return replace(self.aggregate(node), label=label)
+        if isinstance(node, exp.Column | exp.DateTrunc):
+            return dimension_item(self._group(node), label)
+        found = self.term(node)
+        if isinstance(found, Item):
+            return replace(found, label=label)
+        if isinstance(found, Calculation):
+            try:
+                return Formula(of_aggregates(found), label)
+            except Problem as problem:
+                self.refuse(node, problem.detail, problem.hint)
+        elif not self.faults:
+            self.refuse(node, "a constant is no column of the answer", LANGUAGE)
+        return Item(label=label)
+
+    def _view(self, statement: exp.Expr) -> View[Named]:
+        having, order, most = (statement.args.get(clause) for clause in ("having", "order", "limit"))
+        keys = () if order is None else tuple(self.key(node, statement.expressions) for node in order.expressions)
+        if order is not None:
+            self.only(order, "expressions")
+        return View(None if having is None else self.having(having.this), keys, self._limit(most))
+
+    def _limit(self, node: exp.Expr | None) -> int | None:
+        if node is None:
+            return None
+        if not isinstance(node, exp.Limit):
+            self.refuse(node, f"{kind(node)} is not offered", "write LIMIT and a number")
+            return None
+        self.only(node, "expression")
+        found: Literal = self.literal(node.expression)
+        try:
+            return limit(found)
+        except Problem as problem:
+            self.faults.add(problem.code, problem.detail, problem.hint)
+            return None

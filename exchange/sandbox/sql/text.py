@@ -14,11 +14,13 @@ MAX_BYTES = 8 * 1024
 MAX_TOKENS = 4_000
 LANGUAGE = (
     "SELECT dimensions and COUNT, COUNT(DISTINCT), SUM, AVG, VARIANCE or STDDEV of a column, with FILTER (WHERE …)"
-    " if need be, FROM one product WHERE conditions GROUP BY dimensions"
+    " if need be, or what is calculated of them with + - * /, FROM one product WHERE conditions GROUP BY dimensions"
+    " HAVING comparisons ORDER BY columns LIMIT a number"
 )
 
 logging.getLogger("sqlglot").disabled = True  # its warnings quote the buyer's text
 _DIALECT = Dialect.get_or_raise(None)
+_DIALECT.NULL_ORDERING = "nulls_are_last"  # so that NULLS FIRST can be told from nothing said
 
 
 def tree(text: str) -> exp.Expr:
