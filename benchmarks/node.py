@@ -9,7 +9,6 @@ Intake is timed in a process of its own, as a holder would start it, with the me
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -130,11 +129,14 @@ def _take_in(folder: Path, name: str, source: Path, schema: Schema) -> tuple[Hom
     declared.write_text(json.dumps(schema.to_json()))
     command = [sys.executable, "-m", "exchange.sandbox", "intake", str(home.root), name, str(source)]
     began = time.perf_counter()
-    done = subprocess.run([*command, "--schema", str(declared)], check=True, stdout=subprocess.PIPE)
-    seconds = time.perf_counter() - began
-    report = json.loads(done.stdout)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024  # of the largest child so far
-    return home, report["snapshot"], {"intake_rows_per_s": round(report["rows_read"] / seconds), "intake_peak_mb": peak}
+    process = subprocess.Popen([*command, "--schema", str(declared)], stdout=subprocess.PIPE, text=True)
+    said = process.stdout.read() if process.stdout else ""
+    _, status, used = os.wait4(process.pid, 0)  # with the memory of the process it started in turn
+    if status:
+        raise SystemExit(f"intake ended with {status}: {said}")
+    seconds, report = time.perf_counter() - began, json.loads(said)
+    speed = round(report["rows_read"] / seconds)
+    return home, report["snapshot"], {"intake_rows_per_s": speed, "intake_peak_mb": used.ru_maxrss // 1024}
 
 
 def _bare(*statements: str) -> duckdb.DuckDBPyConnection:

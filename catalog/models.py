@@ -1,5 +1,6 @@
 """The tables of the catalog. Rules are in `covers` and `registry`, not here."""
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -62,7 +63,7 @@ class Resource(Named):
 class Snapshot(models.Model):
     """What the exchange knows of one snapshot: its manifest and the holder's policy, as the node signed.
 
-    `policy` has population, profile, entity, threshold, queries (the cap) and its digest.
+    `policy` has population, profile, entity, threshold, budget (in queries, or in micro-ρ) and its digest.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -196,10 +197,17 @@ class Product(Named):
     columns = models.JSONField(_("columns"), default=list)
     profile = models.CharField(_("profile"), max_length=12)
     threshold = models.PositiveIntegerField(_("least entities in a cell"), default=10)
+    rows = models.PositiveIntegerField(_("most rows of an entity that a query reads"), default=1)
+    rho = models.PositiveBigIntegerField(_("privacy cost of a query (micro-ρ)"), default=0)
     merchant_share = models.PositiveIntegerField(
         _("merchant's share (1/10,000)"), validators=[MaxValueValidator(BASIS_POINTS)]
     )
     state = models.CharField(_("state"), max_length=12, choices=State, default=State.DRAFT)
+
+    def clean(self) -> None:
+        """On `private` a query bounds an entity's rows and has a cost."""
+        if self.profile == "private" and not (self.rows and self.rho):
+            raise ValidationError({"rho": _("A private product has a privacy cost, and reads at least one row.")})
 
     class Meta:
         verbose_name = _("product")

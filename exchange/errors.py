@@ -76,7 +76,8 @@ _TABLE = (
         "记录尚未入日志，请稍后再试",
     ),
     ("quota_exhausted", 403, "The licence's quota is used up", "许可配额已用完"),
-    ("population_exhausted", 403, "The population's queries are used up", "该群体的查询次数已用完"),
+    ("budget_exhausted", 403, "The licence's share of the budget is used up", "该许可的隐私预算份额已用完"),
+    ("population_exhausted", 403, "The population's budget is used up", "该群体的查询预算已用完"),
     ("credit_exhausted", 402, "The account's balance does not cover this", "账户余额不足"),
     # What the node says
     ("node_refused", 403, "The data domain refused the order", "数据域拒绝了该指令"),

@@ -45,7 +45,10 @@ NO_CAP = 2**62  # an `open` resource has no population, hence nothing to use up
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """One product as one party may ask it. `licence` is None where the party has none."""
+    """One product as one party may ask it. `licence` is None where the party has none.
+
+    `cost` is what a query takes of the population's budget: micro-ρ where the population is `private`, else 1.
+    """
 
     product: Product
     licence: Licence | None
@@ -53,6 +56,8 @@ class Chain:
     terms: LicenceTerms | None
     disclosure: Terms
     calls: int
+    spent: int
+    cost: int
     population_left: int
 
     @property
@@ -81,8 +86,10 @@ def load_chain(party: UUID, product_code: str, purpose: str, licence: UUID | Non
         licence=held,
         offer=_offer(product, policy),
         terms=_terms(held) if held else None,
-        disclosure=Terms(product.profile, product.threshold if product.profile != Profile.OPEN else 0),
+        disclosure=_disclosure(product),
         calls=held.meter.calls if held else 0,
+        spent=held.meter.spent if held else 0,
+        cost=cost_of(product, policy),
         population_left=_population_left(product, policy),
     )
 
@@ -112,6 +119,23 @@ def _licence(party: UUID, product: Product, purpose: str, wanted: UUID | None) -
     mine = _HELD.all(buyer=party, product=product.pk)
     fitting = (each for each in mine if each.state == Licence.State.IN_FORCE and purpose in each.purposes)
     return next(fitting, mine[0] if mine else None)
+
+
+def cost_of(product: Product, policy: dict) -> int:
+    """What one query of the product takes of its population's budget; 0 where there is none."""
+    if not policy.get("budget"):
+        return 0
+    return product.rho if policy["profile"] == Profile.PRIVATE else 1
+
+
+def _disclosure(product: Product) -> Terms:
+    match Profile(product.profile):
+        case Profile.OPEN:
+            return Terms(Profile.OPEN.value)
+        case Profile.GUARDED:
+            return Terms(Profile.GUARDED.value, product.threshold)
+        case Profile.PRIVATE:
+            return Terms(Profile.PRIVATE.value, rows=product.rows, rho=product.rho)
 
 
 def _offer(product: Product, policy: dict) -> Offer:
@@ -151,11 +175,12 @@ def _terms(licence: Licence) -> LicenceTerms:
         until=licence.until,
         purposes=frozenset(licence.purposes),
         quota=licence.quota,
+        share=licence.share,
     )
 
 
 def _population_left(product: Product, policy: dict) -> int:
-    if not policy.get("queries"):
+    if not policy.get("budget"):
         return NO_CAP
     meter = _POPULATION.first(domain=product.resource.domain_id, population=policy["population"])
-    return policy["queries"] - (meter.queries if meter else 0)
+    return int(policy["budget"]) - (meter.spent if meter else 0)

@@ -29,33 +29,39 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class LicenceTerms:
-    """What the buyer's licence says; days are Asia/Shanghai's, both inclusive."""
+    """What the buyer's licence says; days are Asia/Shanghai's, both inclusive.
+
+    `share` is what it has reserved of the population's budget; 0 is no share of its own.
+    """
 
     in_force: bool
     since: date
     until: date
     purposes: frozenset[str]
     quota: int  # calls in all
+    share: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """`price` is the most it can cost (minor units); `fresh` says that the node will be asked, so that the
-    population is charged."""
+    population is charged `cost`: one query, or micro-ρ."""
 
     purpose: str
     day: date
     price: int
     fresh: bool
+    cost: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """History: what is left, before this query."""
+    """History, before this query: calls made, what the licence has spent of its share, what is left."""
 
     calls: int
     population_left: int
     credit_left: int
+    spent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,9 @@ def decide(offer: Offer, licence: LicenceTerms | None, request: Request, usage: 
         return Refuse("snapshot_missing")
     if usage.calls >= licence.quota:
         return Refuse("quota_exhausted")
-    if request.fresh and usage.population_left < 1:
+    if request.fresh and licence.share and usage.spent + request.cost > licence.share:
+        return Refuse("budget_exhausted")
+    if request.fresh and usage.population_left < request.cost:
         return Refuse("population_exhausted")
     if request.price > usage.credit_left:
         return Refuse("credit_exhausted")

@@ -20,12 +20,24 @@ _COUNT = Update(
     failures=Arg("failures", BigIntegerField()),
 )
 _population = PopulationMeter.objects.filter(domain=Arg("domain"), population=Arg("population"))
-_SPEND = Update(_population.filter(queries__lt=Arg("cap")), queries=F("queries") + 1, cap=Arg("cap"))
+_cost = Arg("cost", BigIntegerField())
+_SPEND = Update(
+    _population.annotate(after=F("spent") + _cost).filter(after__lte=Arg("cap")),
+    spent=F("spent") + _cost,
+    cap=Arg("cap"),
+)
+_SPEND_SHARE = Update(_meter, spent=F("spent") + _cost)
 
 
 def lock(licence: Licence) -> LicenceMeter:
     """The licence's meter, locked until the transaction ends (on SQLite the transaction is the lock)."""
     return _LOCKED.get(pk=licence.pk)
+
+
+def lock_population(domain: Domain, population: str, cap: int) -> PopulationMeter:
+    """The population's meter, opened if need be and locked until the transaction ends."""
+    PopulationMeter.objects.get_or_create(domain=domain, population=population, defaults={"cap": cap})
+    return PopulationMeter.objects.select_for_update().get(domain=domain, population=population)
 
 
 def do_count_call(meter: LicenceMeter) -> int:
@@ -45,12 +57,14 @@ def do_number_record(meter: LicenceMeter, *, give_back: bool = False, failed: bo
     return meter.records + 1
 
 
-def do_spend_population(domain: Domain, population: str, cap: int) -> None:
-    """Debit one query of the population. Raises Problem population_exhausted; never refunded.
+def do_spend(meter: LicenceMeter, domain: Domain, population: str, cap: int, cost: int) -> None:
+    """Debit a query of `cost` to the licence and to the population. Raises Problem population_exhausted; never
+    refunded. Needs `lock`, under which `decide` has looked at the licence's share.
 
     The condition is in the UPDATE itself, so that the cap holds whoever else spends at the same time.
     """
-    spend = {"domain": domain.pk, "population": population, "cap": cap}
+    _SPEND_SHARE.run(pk=meter.pk, cost=cost)
+    spend = {"domain": domain.pk, "population": population, "cap": cap, "cost": cost}
     if _SPEND.run(**spend):
         return
     PopulationMeter.objects.get_or_create(domain=domain, population=population, defaults={"cap": cap})

@@ -38,6 +38,8 @@ class Licence(models.Model):
     buyer = models.ForeignKey(Party, on_delete=models.PROTECT, related_name="licences", verbose_name=_("buyer"))
     purposes = models.JSONField(_("purposes"), default=list)
     quota = models.PositiveBigIntegerField(_("calls in all"))
+    # Reserved of the population's budget: queries, or micro-ρ on `private`, where every licence needs one.
+    share = models.PositiveBigIntegerField(_("share of the budget"), default=0)
     tariff = models.JSONField(_("tariff (minor units)"), default=dict, validators=[check_tariff])
     since = models.DateField(_("from"))
     until = models.DateField(_("until"))
@@ -63,21 +65,25 @@ class LicenceMeter(models.Model):
     calls = models.PositiveBigIntegerField(default=0)
     records = models.PositiveBigIntegerField(default=0)
     failures = models.PositiveIntegerField(default=0)
+    spent = models.PositiveBigIntegerField(default=0)  # of the population's budget
 
     def __str__(self) -> str:
         return f"{self.licence_id}: {self.calls}"
 
 
 class PopulationMeter(models.Model):
-    """Queries spent on a population, all products and licences together. Never goes down."""
+    """What was spent of a population's budget, all products and licences together. Never goes down.
+
+    In queries, or in micro-ρ where the population is `private`; `cap` is the holder's, as last signed by the node.
+    """
 
     domain = models.ForeignKey(Domain, on_delete=models.PROTECT)
     population = models.CharField(max_length=80)
     cap = models.PositiveBigIntegerField()
-    queries = models.PositiveBigIntegerField(default=0)
+    spent = models.PositiveBigIntegerField(default=0)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["domain", "population"], name="population_once")]
 
     def __str__(self) -> str:
-        return f"{self.population}: {self.queries}/{self.cap}"
+        return f"{self.population}: {self.spent}/{self.cap}"

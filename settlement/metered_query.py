@@ -58,6 +58,13 @@ def answer(caller: Caller, ask: Ask) -> MeteredQuery:
     return finish(query)  # 5, 6
 
 
+def price(caller: Caller, ask: Ask) -> Prepared:
+    """What `ask` would cost: steps 2 and 3 alone, nothing counted, held or logged. Raises Problem as `answer`."""
+    prepared = prepare(caller.party, ask)
+    check(prepared, ask)
+    return prepared
+
+
 def finish(query: MeteredQuery) -> MeteredQuery:
     """Bring a reserved query to its end, and say how it ended. Safe to call again, and at the same time."""
     if query.state == MeteredQuery.State.RESERVED:
@@ -83,8 +90,9 @@ def check(prepared: Prepared, ask: Ask, credit_left: int | None = None) -> None:
     chain = prepared.chain
     if credit_left is None:
         credit_left = ledger.credit_left(prepared.party)
-    request = Request(ask.purpose, timezone.localdate(), prepared.price, fresh=prepared.stored is None)
-    match decide(chain.offer, chain.terms, request, History(chain.calls, chain.population_left, credit_left)):
+    request = Request(ask.purpose, timezone.localdate(), prepared.price, prepared.stored is None, chain.cost)
+    history = History(chain.calls, chain.population_left, credit_left, chain.spent)
+    match decide(chain.offer, chain.terms, request, history):
         case Refuse(code, reason):
             raise Problem(code, reason)
         case Allow():
@@ -103,8 +111,8 @@ def reserve(caller: Caller, ask: Ask, prepared: Prepared) -> MeteredQuery:
             number = meters.do_count_call(meter)
             insert(query)
             policy = chain.resource.snapshot.policy
-            if prepared.stored is None and policy["queries"]:
-                meters.do_spend_population(chain.resource.domain, policy["population"], policy["queries"])
+            if prepared.stored is None and policy["budget"]:
+                meters.do_spend(meter, chain.resource.domain, policy["population"], policy["budget"], chain.cost)
             ledger.do_hold(query, query.price)
             log.append("query.reserved", facts(query), licence=licence.pseudonym, seq=number)
     except IntegrityError:

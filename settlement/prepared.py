@@ -81,6 +81,7 @@ def prepare(party: UUID, ask: Ask) -> Prepared:
     asked = query.to_json(bound.query)
     key = release_key(chain, asked)
     stored = _STORED.first(key=key)
+    plan.shape(bound.query, chain.manifest(), chain.disclosure)  # refuses what the node would
     cells = stored.cells if stored else plan.most_cells(bound.query, chain.manifest(), chain.disclosure)
     rates = tariff.FREE
     if chain.licence is not None and chain.product.use != Product.Use.PUBLIC_GOOD:

@@ -6,9 +6,11 @@ import pyarrow as pa
 
 from exchange.api import formats
 from exchange.money import CURRENCY
+from exchange.sandbox import budget
 from exchange.sandbox.query import shown_from_json
 from exchange.sandbox.shown import shown
 from settlement.models import MeteredQuery
+from settlement.prepared import Prepared
 
 
 def table_of(query: MeteredQuery) -> pa.Table:
@@ -19,10 +21,27 @@ def table_of(query: MeteredQuery) -> pa.Table:
     return shown(table, *shown_from_json(query.outputs))
 
 
+def priced(prepared: Prepared) -> dict[str, Any]:
+    """The JSON answer to what a question would cost."""
+    chain, terms = prepared.chain, prepared.chain.disclosure
+    document: dict[str, Any] = {
+        "product": chain.product.code,
+        "price": {"amount": prepared.price, "currency": CURRENCY},
+        "cells": prepared.cells,
+        "stored": prepared.stored is not None,
+    }
+    if terms.rho and chain.resource.snapshot:
+        left = max(0, prepared.licence.share - chain.spent)
+        cost, delta = 0 if prepared.stored else terms.rho, chain.resource.snapshot.policy["delta"]
+        document["privacy"] = {"cost": budget.shown(cost, delta), "left": budget.shown(left, delta), "per": "entity"}
+    return document
+
+
 def document_of(query: MeteredQuery) -> dict[str, Any]:
     """The JSON answer. `rows` are lists in the order of `columns`; a suppressed cell has nulls."""
     table, usage = table_of(query), query.usage
-    return {
+    privacy = query.terms.get("privacy")
+    return ({"privacy": budget.shown(*privacy)} if privacy else {}) | {
         "id": str(query.pk),
         "product": query.product.code,
         "snapshot": query.snapshot,

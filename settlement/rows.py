@@ -33,7 +33,13 @@ def new_query(caller: Caller, ask: Ask, prepared: Prepared) -> MeteredQuery:
         outputs=prepared.outputs,
         snapshot=prepared.snapshot,
         release_key=prepared.release_key,
-        terms={"tariff": prepared.tariff_json, "shares": shares(product), "owners": owners(product)},
+        terms={
+            "tariff": prepared.tariff_json,
+            "shares": shares(product),
+            "owners": owners(product),
+            "cost": 0 if prepared.stored else prepared.chain.cost,
+            "privacy": privacy(prepared),
+        },
         order="" if prepared.stored else signed_order(pk, prepared),
         price=prepared.price,
         cells=prepared.cells,
@@ -57,6 +63,14 @@ def signed_order(pk: UUID, prepared: Prepared) -> str:
         columns=tuple(sorted(chain.product.columns)),
     )
     return sign_order(order, keys.current("order"))
+
+
+def privacy(prepared: Prepared) -> tuple[int, int] | None:
+    """What the answer costs in micro-ρ (0 where it is from store), and n for the δ = 10⁻ⁿ it is shown at."""
+    terms, snapshot = prepared.chain.disclosure, prepared.chain.resource.snapshot
+    if not terms.rho or snapshot is None:
+        return None
+    return (0 if prepared.stored else terms.rho), snapshot.policy["delta"]
 
 
 def owners(product: Product) -> dict[str, str]:

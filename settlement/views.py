@@ -20,7 +20,7 @@ from exchange.errors import Problem
 from settlement import metered_query
 from settlement.models import MeteredQuery
 from settlement.prepared import Ask
-from settlement.presented import document_of, table_of
+from settlement.presented import document_of, priced, table_of
 
 MOST_KEY = 200
 IDEMPOTENCY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER, required=True)
@@ -55,6 +55,16 @@ class Answer(serializers.Serializer[Any]):
     links = serializers.DictField()
 
 
+class Price(serializers.Serializer[Any]):
+    """What a question costs at most. See docs/api.md."""
+
+    product = serializers.CharField()
+    price = serializers.DictField()
+    cells = serializers.IntegerField()
+    stored = serializers.BooleanField()
+    privacy = serializers.DictField(required=False)
+
+
 class Queries(APIView):
     """POST /v1/queries."""
 
@@ -64,6 +74,16 @@ class Queries(APIView):
         media_type = chosen_format(request)
         caller: Caller = request.user  # type: ignore[assignment]
         return shown(metered_query.answer(caller, ask_of(request)), media_type)
+
+
+class Prices(APIView):
+    """POST /v1/prices."""
+
+    @extend_schema(request=AskBody, responses={200: Price}, operation_id="price")
+    def post(self, request: Request) -> Response:
+        """What a question would cost at most, in money and budget; nothing is run, counted or held."""
+        caller: Caller = request.user  # type: ignore[assignment]
+        return Response(priced(metered_query.price(caller, ask_of(request, key="a price"))))
 
 
 class OneQuery(APIView):
@@ -103,9 +123,10 @@ def access_query(caller: Caller, pk: UUID) -> MeteredQuery:
     return query
 
 
-def ask_of(request: Request) -> Ask:
-    """The request as a value. Raises Problem idempotency_key_missing, body_malformed or field_invalid."""
-    key = request.headers.get("Idempotency-Key", "").strip()
+def ask_of(request: Request, key: str = "") -> Ask:
+    """The request as a value, under `key` if given. Raises Problem idempotency_key_missing, body_malformed or
+    field_invalid."""
+    key = key or request.headers.get("Idempotency-Key", "").strip()
     if not key:
         raise Problem("idempotency_key_missing", hint="Any text new to you, such as a UUID.")
     if len(key) > MOST_KEY:

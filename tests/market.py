@@ -94,10 +94,16 @@ def make_node(folder: Path, queries: int = 1_000_000, **settings: Any) -> tuple[
         home,
         populations={
             "aircraft": {"profile": "guarded", "entity": "tailnum", "threshold": 10, "queries": queries},
+            "pilots": {"profile": "private", "entity": "tailnum", "rho": 100_000},
             "air": {"profile": "open"},
         },
         resources={
             "flights": {"population": "aircraft", "columns": [column.name for column in flights.columns]},
+            "rides": {
+                "population": "pilots",
+                "columns": [column.name for column in flights.columns],
+                "most_rows": 10_000,
+            },
             "air": {"population": "air", "columns": [column.name for column in air.columns]},
         },
         exchange_key=b64url(raw(key.public)),
@@ -108,7 +114,8 @@ def make_node(folder: Path, queries: int = 1_000_000, **settings: Any) -> tuple[
 
 def fill(home: Path, folder: Path) -> None:
     """Take both samples in."""
-    for name, (frame, schema) in {"flights": samples.flights(), "air": samples.air()}.items():
+    flights = samples.flights()
+    for name, (frame, schema) in {"flights": flights, "rides": flights, "air": samples.air()}.items():
         source = folder / f"{name}.parquet"
         frame.to_parquet(source, index=False)
         nodes.take_in(home, name, source, schema)

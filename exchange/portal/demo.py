@@ -132,7 +132,7 @@ class Demo:
             f"   the exchange knows: snapshot {snapshot.code}, {len(snapshot.manifest['schema']['columns'])} columns;"
         )
         self.say(f"   the holder's law: {snapshot.policy['profile']}, k = {snapshot.policy['threshold']} aircraft, "
-                 f"{snapshot.policy['queries']} queries in all")  # fmt: skip
+                 f"{snapshot.policy['budget']} queries in all")  # fmt: skip
 
     def list_product(self, people: city.City) -> None:
         self.step("The city authorizes an operator; a merchant lists a product; a buyer gets a licence.")

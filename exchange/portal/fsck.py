@@ -5,8 +5,10 @@ Each check yields findings; `ok` is false where something does not agree. It cha
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Count, F, Q, Sum
 
@@ -109,16 +111,21 @@ def check_usage() -> Iterator[Finding]:
 
 
 def check_meters() -> Iterator[Finding]:
-    """Calls counted equal the queries that were not voided; records numbered equal the records."""
+    """Calls counted equal the queries that were not voided, budget spent what all cost, numbers the records."""
     wrong = []
     counted = LicenceMeter.objects.annotate(
         asked=Count("licence__queries", filter=~Q(licence__queries__state=MeteredQuery.State.VOIDED)),
         pseudonym=F("licence__pseudonym"),
     )
+    costs: Counter[UUID] = Counter()
+    for licence, cost in MeteredQuery.objects.values_list("licence_id", "terms__cost").iterator():
+        costs[licence] += cost
     for meter in counted:
         if meter.calls != meter.asked:
             wrong.append(f"licence {meter.pk}: {meter.calls} calls counted, {meter.asked} made")
         recorded = Record.objects.filter(licence=meter.pseudonym).count()
+        if meter.spent != costs[meter.pk]:
+            wrong.append(f"licence {meter.pk}: {meter.spent} of the budget spent, {costs[meter.pk]} asked for")
         if meter.records != recorded:
             wrong.append(f"licence {meter.pk}: {meter.records} records numbered, {recorded} in the log")
     yield from summary("meters", wrong, LicenceMeter.objects.count())
@@ -153,10 +160,9 @@ def check_journal(domain: Domain) -> Iterator[Finding]:
             wrong.append(f"query {query.pk} ended as {query.release.outcome} here, {entry and entry['outcome']} there")
     wrong += [f"order {order} was never given" for order in entries.keys() - known]
     for meter in PopulationMeter.objects.filter(domain=domain):
-        spent = sum(entry["population"] == meter.population and entry["debited"] for entry in entries.values())
-        uncertain = mine.filter(state=MeteredQuery.State.RESERVED).count()
-        voided = mine.filter(state=MeteredQuery.State.VOIDED).count()
+        spent = sum(entry["cost"] for entry in entries.values() if entry["population"] == meter.population)
         # The exchange debits first: it may be ahead by what the node never debited, never behind.
-        if not spent <= meter.queries <= spent + uncertain + voided:
-            wrong.append(f"population {meter.population}: {meter.queries} queries here, {spent} there")
+        ahead = sum(query.terms["cost"] for query in mine.exclude(state=MeteredQuery.State.SETTLED))
+        if not spent <= meter.spent <= spent + ahead:
+            wrong.append(f"population {meter.population}: {meter.spent} spent here, {spent} there")
     yield from summary(name, wrong, len(entries))

@@ -32,15 +32,23 @@ def shown(table: pa.Table, outputs: Sequence[Output], view: View[str]) -> pa.Tab
 
     A calculated column is float64 where it divides or a part of it is float64; else int64, or decimal128 with
     the digits after the point that its parts have. It is null where a part is null, where it divides by zero,
-    and where its value does not fit its type.
+    and where its value does not fit its type. A measure that is not calculated with is followed by its interval,
+    where the release has one.
     """
     numbers = Numbers(table)
     chosen = _chosen(numbers, view)
     if chosen is not None:
         table = table.take(pa.array(chosen, pa.int64()))
         numbers = Numbers(table)
-    columns = [_column(numbers, output.source) for output in outputs]
-    labels = [output.label for output in outputs]
+    columns: list[Any] = []
+    labels: list[str] = []
+    for output in outputs:
+        columns.append(_column(numbers, output.source))
+        labels.append(output.label)
+        for end in ("low", "high"):  # of the interval, which a private answer has for each measure
+            if f"{output.source}_{end}" in table.column_names:
+                columns.append(table[f"{output.source}_{end}"])
+                labels.append(f"{output.label}_{end}")
     return pa.table([*columns, table[STATUS]], names=[*labels, STATUS])
 
 

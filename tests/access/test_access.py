@@ -40,6 +40,7 @@ API = {
     "jwks": (200, 200, 200, 200),
     "token": (401, 401, 401, 401),  # a token makes no tokens, only a client's secret does
     "queries": (401, 401, 403, 200),
+    "prices": (401, 401, 403, 200),
     "query": (401, 401, 404, 200),
     "query-release": (401, 401, 404, 200),
     "query-receipt": (401, 401, 404, 200),
@@ -50,6 +51,7 @@ API = {
 POSTED = {
     "token": {"data": "grant_type=client_credentials", "content_type": "application/x-www-form-urlencoded"},
     "queries": {"data": {"sql": BY_STATION, "purpose": PURPOSE}, "content_type": "application/json"},
+    "prices": {"data": {"sql": BY_STATION, "purpose": PURPOSE}, "content_type": "application/json"},
 }
 
 PEOPLE = ("stranger", "buyer", "merchant", "holder", "operator", "authority", "root")

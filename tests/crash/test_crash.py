@@ -139,7 +139,7 @@ def check(key: str, charged: int, spent_before: int) -> None:
     query = MeteredQuery.objects.filter(idempotency_key=key)
     assert Usage.objects.filter(query__in=query).count() == charged
     assert not MeteredQuery.objects.filter(state="reserved").exists()
-    assert PopulationMeter.objects.get().queries == spent_before + charged
+    assert PopulationMeter.objects.get().spent == spent_before + charged
     assert StoredRelease.objects.filter(meteredquery__in=query).count() == charged
     sequencer.run_once()
     assert [finding.text for finding in fsck.check() if not finding.ok] == []

@@ -15,7 +15,7 @@ OFFER = Offer(
     Item("flights", True), GRANT, "merchant", listed=True, queryable=True, strictness=1, threshold=10,
     least_strictness=1, least_threshold=10, has_snapshot=True,
 )  # fmt: skip
-TERMS = LicenceTerms(True, date(2026, 1, 1), date(2026, 12, 31), frozenset({"insurance"}), quota=5)
+TERMS = LicenceTerms(True, date(2026, 1, 1), date(2026, 12, 31), frozenset({"insurance"}), quota=5, share=3)
 REQUEST = Request("insurance", DAY, price=100, fresh=True)
 USAGE = Usage(calls=0, population_left=10, credit_left=1000)
 
@@ -34,6 +34,7 @@ BREAKS = [
     ("profile_too_weak", lambda o, t, r, u: (replace(o, threshold=9), t, r, u)),
     ("snapshot_missing", lambda o, t, r, u: (replace(o, has_snapshot=False), t, r, u)),
     ("quota_exhausted", lambda o, t, r, u: (o, t, r, replace(u, calls=5))),
+    ("budget_exhausted", lambda o, t, r, u: (o, t, r, replace(u, spent=3))),
     ("population_exhausted", lambda o, t, r, u: (o, t, r, replace(u, population_left=0))),
     ("credit_exhausted", lambda o, t, r, u: (o, t, r, replace(u, credit_left=99))),
 ]

@@ -78,13 +78,13 @@ def test_the_shares_of_the_price_sum_to_the_price(market: Market) -> None:
 
 def test_the_same_query_again_is_the_stored_release_and_spends_no_query_of_the_population(market: Market) -> None:
     first = market.buyer.ask(BY_CARRIER).json()
-    spent = PopulationMeter.objects.get().queries
+    spent = PopulationMeter.objects.get().spent
     again = market.buyer.ask(BY_CARRIER.lower()).json()
     assert again["stored"]
     assert not first["stored"]
     assert again["rows"] == first["rows"]
     assert again["price"] == first["price"]
-    assert PopulationMeter.objects.get().queries == spent == 1
+    assert PopulationMeter.objects.get().spent == spent == 1
     assert LicenceMeter.objects.get(licence=market.licence).calls == 2
 
 
@@ -97,14 +97,14 @@ def test_a_query_that_means_the_same_finds_the_same_release(market: Market) -> N
 
 def test_another_view_is_of_the_same_release_and_is_charged_for_the_whole_of_it(market: Market) -> None:
     whole = market.buyer.ask(BY_CARRIER).json()
-    spent = PopulationMeter.objects.get().queries
+    spent = PopulationMeter.objects.get().spent
     view = f"""SELECT carrier, AVG(dep_delay) / 60 AS hours, COUNT(*) AS n FROM {GUARDED} GROUP BY carrier
         HAVING n > 0 ORDER BY n DESC LIMIT 2"""
     answer = market.buyer.ask(view)
     assert answer.status_code == 200, answer.text
     body = answer.json()
     assert body["stored"]
-    assert PopulationMeter.objects.get().queries == spent
+    assert PopulationMeter.objects.get().spent == spent
     assert (body["price"], body["cells"]) == (whole["price"], whole["cells"])
     released = [row for row in whole["rows"] if row[-1] == "released"]
     largest = sorted(released, key=lambda row: -row[1])[:2]
@@ -254,10 +254,10 @@ def test_a_wallet_is_never_overdrawn_under_concurrency(market: Market) -> None:
 
 def test_a_populations_cap_holds_under_concurrency(market: Market) -> None:
     snapshot = market.flights.snapshot
-    snapshot.policy = snapshot.policy | {"queries": 4}
+    snapshot.policy = snapshot.policy | {"budget": 4}
     snapshot.save()
     assert sorted(together(market, 10)) == 4 * [200] + 6 * [403]
-    assert PopulationMeter.objects.get().queries == 4
+    assert PopulationMeter.objects.get().spent == 4
 
 
 def test_public_good_is_free_by_rule(market: Market) -> None:

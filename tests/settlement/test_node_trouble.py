@@ -21,19 +21,8 @@ from exchange.sandbox.client import Node
 from licensing.models import LicenceMeter, PopulationMeter
 from settlement import ledger, recovery
 from settlement.models import MeteredQuery, Transfer, Usage
-from tests import nodes, servers
-from tests.market import BY_CARRIER, BY_STATION, Market, endpoint_of, fill, make_node, obey, open_market
-
-
-@pytest.fixture
-def home(tmp_path: Path, var: Path) -> Path:
-    """A node's home of this test's own; the node is not running."""
-    folder = tmp_path / "node"
-    folder.mkdir()
-    home, order_key = make_node(folder, listen=f"127.0.0.1:{servers.free_port()}")
-    obey(var, order_key)
-    fill(home, folder)
-    return home
+from tests import nodes
+from tests.market import BY_CARRIER, BY_STATION, Market, endpoint_of, open_market
 
 
 @pytest.fixture
@@ -118,7 +107,7 @@ def test_an_answer_signed_by_another_key_is_not_believed(market: Market, home: P
         market.domain.save()
         again = market.buyer.ask(BY_CARRIER, key="k")
         assert again.status_code == 200, again.text
-        assert PopulationMeter.objects.get().queries == 1
+        assert PopulationMeter.objects.get().spent == 1
         assert wrong() == []
 
 
@@ -132,7 +121,7 @@ def test_a_damaged_snapshot_costs_nothing_but_the_populations_query(market: Mark
         assert (answer.status_code, answer.json()["code"]) == (502, "snapshot_unreadable")
         assert ledger.credit_left(market.people.buyer.pk) == 10_000_000
         assert LicenceMeter.objects.get(licence=market.licence).calls == 0
-        assert PopulationMeter.objects.get().queries == 1
+        assert PopulationMeter.objects.get().spent == 1
         other = market.buyer.ask(BY_STATION)
         assert other.status_code == 200, other.text
         assert wrong() == []

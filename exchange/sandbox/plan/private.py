@@ -17,6 +17,7 @@ import math
 from collections.abc import Sequence
 
 from exchange.errors import Problem
+from exchange.sandbox.budget import MICRO
 from exchange.sandbox.plan.exact import distinct
 from exchange.sandbox.plan.totals import Part
 from exchange.sandbox.plan.words import only, rows, select, source, square, stored, test, where
@@ -24,8 +25,6 @@ from exchange.sandbox.query import AggregateQuery, Total
 from exchange.sandbox.query.grid import cells, grid
 from exchange.sandbox.schema import Column, Manifest, Schema
 from exchange.sandbox.terms import Terms
-
-MICRO = 1_000_000  # budgets are counted in micro-ρ
 
 
 def sql(
