@@ -59,19 +59,20 @@ _rows = st.lists(
 )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=15)
-@given(old=_rows, new=_rows)
-def test_a_file_added_is_as_if_it_had_been_there_from_the_start(old: list[Row], new: list[Row]) -> None:
+@settings(deadline=None, max_examples=8)
+@given(old=_rows, new=_rows, large=st.sampled_from([1, 1000]))
+def test_a_file_added_is_as_if_it_had_been_there_from_the_start(old: list[Row], new: list[Row], large: int) -> None:
     with TemporaryDirectory() as one, TemporaryDirectory() as two:
         take(Path(one), old, PLAIN)
-        added, whole = take(Path(one), new, PLAIN, append=True), take(Path(two), old + new, PLAIN)
+        added = take(Path(one), new, PLAIN, append=True, large_entity=large)
+        whole = take(Path(two), old + new, PLAIN)
         columns = ("town", "sales", "_rank", "_key")
         assert contents(added, *columns) == contents(whole, *columns)
         assert added.manifest.most_rows == whole.manifest.most_rows
         assert (added.report.rows, added.report.entities) == (whole.report.rows, whole.report.entities)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=8)
 @given(files=st.lists(_rows, min_size=2, max_size=4))
 def test_old_rows_keep_their_keys_through_any_number_of_files(files: list[list[Row]]) -> None:
     with TemporaryDirectory() as folder:
