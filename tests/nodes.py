@@ -49,7 +49,7 @@ def write_policy(home: Home, tables: Mapping[str, Mapping[str, Any]]) -> None:
     homes.write_atomic(home.policy, "\n".join(lines).encode(), 0o644)
 
 
-def take_in(home: Path | Home, resource: str, source: Path, schema: Schema) -> dict[str, Any]:
+def take_in(home: Path | Home, resource: str, source: Path, schema: Schema, *options: str) -> dict[str, Any]:
     """Take `source` in by the command; its report. Raises RuntimeError with its stderr where it refuses."""
     root = home.root if isinstance(home, Home) else home
     with tempfile.TemporaryDirectory() as folder:
@@ -57,7 +57,7 @@ def take_in(home: Path | Home, resource: str, source: Path, schema: Schema) -> d
         declared.write_text(json.dumps(schema.to_json()))
         command = [sys.executable, "-m", "exchange.sandbox", "intake", str(root), resource, str(source)]
         done = subprocess.run(
-            [*command, "--schema", str(declared)], cwd=ROOT, capture_output=True, text=True, timeout=120
+            [*command, "--schema", str(declared), *options], cwd=ROOT, capture_output=True, text=True, timeout=120
         )  # fmt: skip
     if done.returncode:
         raise RuntimeError(f"intake ended with {done.returncode}: {done.stderr}")

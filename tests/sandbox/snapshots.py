@@ -1,6 +1,6 @@
 """Snapshots of frames for tests, made by intake, and queries on them in SQL."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +52,11 @@ class Snapshot:
 
 
 def take(
-    folder: Path, source: Path, schema: Schema, profile: Profile, secret: bytes = SECRET, **wishes: Any
-) -> Snapshot:
+    folder: Path, source: Path, schema: Schema, profile: Profile, secret: bytes = SECRET,
+    large_entity: int = 1 << 20, **wishes: Any,
+) -> Snapshot:  # fmt: skip
     """Take `source` in as the resource `data` under `folder`; `wishes` are Task's."""
-    area = area_in(folder)
+    area = replace(area_in(folder), large_entity=large_entity)
     report = intake.take_in(source, intake.Task("data", schema, profile, **wishes), area, secret)
     return Snapshot(folder, profile, report, Engine(area.snapshots, b"n" * 32, memory_mb=256, threads=1))
 

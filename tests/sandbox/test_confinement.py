@@ -113,6 +113,40 @@ print(rows[0][0], int(numpy.ones(4000) @ numpy.ones(4000)), pyarrow.array(range(
     assert run_inmate(code=code).stdout == "4499998500000 4000 45\n"
 
 
+SORT = """
+import sys
+from pathlib import Path
+from exchange.sandbox.node import confine
+spool = Path(sys.argv[1])
+confine.confine(confine.Confinement("intake", writes=(spool,), memory_mb=16384))
+import duckdb, numpy as np, pyarrow as pa
+from exchange.sandbox.engine import locked
+from exchange.sandbox.intake.sorting import Sorter
+values = np.random.default_rng(1).integers(0, 2**63, 4_000_000)
+reader = pa.table({"value": values, "more": values}).to_reader(100_000)
+found, spilled = [], 0
+for batch in Sorter(spool, 64, int(sys.argv[2])).ordered(reader, ["value"]):
+    spilled = max(spilled, sum(path.stat().st_size for path in spool.iterdir()))
+    found.append(batch.column("value").to_numpy())
+print((np.concatenate(found) == np.sort(values)).all(), spilled > 10_000_000)
+for attempt in ("SELECT * FROM read_csv('/etc/hostname')", "COPY (SELECT 1) TO '/tmp/sluice-sorted.csv'",
+                "SET enable_external_access = true", "INSTALL httpfs"):
+    try:
+        locked(64, 1, str(spool)).execute(attempt)
+        print("did it")
+    except duckdb.Error:
+        print("denied")
+"""
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_intake_sorts_more_than_its_memory_inside_and_its_engine_reaches_nothing_else(
+    tmp_path: Path, threads: int
+) -> None:
+    done = run_inmate(tmp_path, threads, code=SORT)
+    assert done.stdout.split() == ["True", "True", *["denied"] * 4], done.stderr
+
+
 # The node's own processes
 
 KEY = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"  # RFC 8037, appendix A.2

@@ -42,6 +42,8 @@ class Encoded:
 
 def distinct(values: pa.Array, parse: Parse) -> tuple[npt.NDArray[np.intp], list[Any]]:
     """Each row's index into the parsed distinct values; null has the last one. Raises BadValue, IntakeRefused."""
+    if pa.types.is_decimal(values.type) and values.type.bit_width < 128:
+        values = values.cast(pa.decimal128(38, values.type.scale))  # Arrow has no dictionaries of the narrow ones
     try:
         encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
         listed = [*encoded.dictionary.to_pylist(), None]
@@ -161,19 +163,24 @@ class Entities:
 
     def encode(self, values: pa.Array) -> Encoded:
         """Raises BadValue, IntakeRefused."""
-        index, names = self._names(values)
-        missing = np.array([name is None for name in names])
-        hashes = self.keys.entities(name or "" for name in names)
-        return Encoded(hashes[index], missing[index], np.zeros(0, np.uint64))
+        names = self._names(values).dictionary_encode()
+        missing = names.is_null().to_numpy(zero_copy_only=False)
+        hashes = self.keys.entities([*names.dictionary.cast(pa.binary()).to_pylist(), b""])
+        index = names.indices.fill_null(len(names.dictionary)).to_numpy(zero_copy_only=False)
+        return Encoded(hashes[index], missing, np.zeros(0, np.uint64))
 
-    def _names(self, values: pa.Array) -> tuple[npt.NDArray[np.intp], list[str | None]]:
-        """Each row's index into the distinct ids, as `plain` writes them; None where there is none."""
+    def _names(self, values: pa.Array) -> pa.Array:
+        """The ids as texts that are the same from CSV and from Parquet."""
+        if pa.types.is_dictionary(values.type):
+            values = values.dictionary_decode()
+        if self.column.kind is Kind.STRING and pa.types.is_string(values.type):
+            return values
         if self.column.kind is Kind.INTEGER:
             found, missing, odd = kernels.units(values, 0, whole=True)
             if not odd.any():
-                return distinct(pa.array(found, mask=missing), lambda value: None if value is None else plain(value))
-        parse = lambda value: None if (v := constant(value, self.column)) is None else plain(v)  # noqa: E731
-        return distinct(values, parse)
+                return pa.array(found, mask=missing).cast(pa.string())
+        index, texts = distinct(values, lambda value: _text(constant(value, self.column)))
+        return pa.array(texts, pa.string()).take(pa.array(index))
 
 
 def content(values: pa.Array, keys: Keys) -> tuple[Words, Mask]:

@@ -12,6 +12,7 @@ Two rows of one entity whose words collide (2**-64 for a pair) are treated as re
 still a function of that entity's rows alone.
 """
 
+import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from exchange.sandbox.intake import siphash
 from exchange.sandbox.intake.siphash import Words
 
 Integers = npt.NDArray[np.int64]
+PADS = (0x36, 0x5C)  # of HMAC
 HASH = np.dtype([("head", ">u8"), ("tail", ">u4")])  # the 96 bits by which intake knows an entity
 
 
@@ -34,11 +36,19 @@ class Keys:
 
     secret: bytes
 
-    def entities(self, names: Iterable[str]) -> npt.NDArray[np.void]:
-        """96 bits for each original id (`values.plain`), as HASH. 2**27 entities collide with probability 2**-43."""
-        found = b"".join(hmac.digest(self._entity, name.encode("utf-8", "surrogatepass"), "sha256")[:12]
-                         for name in names)  # fmt: skip
-        return np.frombuffer(found, HASH)
+    def entities(self, names: Iterable[bytes]) -> npt.NDArray[np.void]:
+        """96 bits for each original id, as HASH. 2**27 entities collide with probability 2**-43.
+
+        HMAC-SHA256 (RFC 2104) with both pads hashed beforehand, which takes less than half of hmac.digest's time.
+        """
+        inner, outer = (hashlib.sha256(bytes(byte ^ pad for byte in self._entity.ljust(64, b"\0"))) for pad in PADS)
+        found = []
+        for name in names:
+            first, second = inner.copy(), outer.copy()
+            first.update(name)
+            second.update(first.digest())
+            found.append(second.digest()[:12])
+        return np.frombuffer(b"".join(found), HASH)
 
     def texts(self, values: pa.Array) -> Words:
         """64 bits for each text of a string array; for null anything."""

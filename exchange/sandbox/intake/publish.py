@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from exchange.sandbox.schema import Manifest
 
 ROW_GROUP = 1 << 17
+RANDOM = frozenset({"_key", "_word"})  # columns whose values hardly repeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Places:
         for folder in (self.snapshots, self.manifests, self.intake):
             for draft in folder.glob(".*"):
                 draft.unlink(missing_ok=True)
-        for path in self.snapshots.iterdir():
+        for path in [*self.snapshots.glob("*.parquet"), *self.snapshots.glob("*.json")]:
             if not self.public(path.name.partition(".")[0]).exists():
                 path.unlink(missing_ok=True)
         for path in self.intake.glob("*.parquet"):
@@ -107,7 +108,8 @@ class Table:
         table = pa.Table.from_batches(self._waiting)
         if self._writer is None:
             schema = table.schema.with_metadata(self._metadata)
-            self._writer = pq.ParquetWriter(self._file, schema, compression="zstd")
+            few = [name for name in schema.names if name not in RANDOM]
+            self._writer = pq.ParquetWriter(self._file, schema, compression="zstd", use_dictionary=few)
         full = table.num_rows // ROW_GROUP * ROW_GROUP if whole_groups else table.num_rows
         self._writer.write_table(table.slice(0, full), row_group_size=ROW_GROUP)
         self._waiting = table.slice(full).to_batches()

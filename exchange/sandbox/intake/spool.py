@@ -35,20 +35,37 @@ def opened(folder: Path) -> Iterator[Path]:
             shutil.rmtree(spool, ignore_errors=True)
 
 
-def write(path: Path, batches: Iterable[pa.RecordBatch]) -> int:
-    """Spool batches of one schema, at least one; how many rows they have. Raises OSError."""
-    rows, writer = 0, None
-    with pa.OSFile(str(path), "wb") as file:
+class Writer:
+    """A spooled file of batches of one schema. Raises OSError."""
+
+    def __init__(self, path: Path) -> None:
+        self.rows = 0
+        self._file = pa.OSFile(str(path), "wb")
+        self._writer: pa.RecordBatchWriter | None = None
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         try:
-            for batch in batches:
-                options = pa.ipc.IpcWriteOptions(compression="lz4")
-                writer = writer or pa.ipc.new_stream(file, batch.schema, options=options)
-                writer.write_batch(batch)
-                rows += batch.num_rows
+            if self._writer:
+                self._writer.close()
         finally:
-            if writer:
-                writer.close()
-    return rows
+            self._file.close()
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        if self._writer is None:
+            options = pa.ipc.IpcWriteOptions(compression="lz4")
+            self._writer = pa.ipc.new_stream(self._file, batch.schema, options=options)
+        self._writer.write_batch(batch)
+        self.rows += batch.num_rows
+
+
+def write(path: Path, batches: Iterable[pa.RecordBatch]) -> None:
+    """Spool batches of one schema, at least one. Raises OSError."""
+    with Writer(path) as file:
+        for batch in batches:
+            file.write(batch)
 
 
 @contextmanager

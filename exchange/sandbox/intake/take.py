@@ -19,7 +19,7 @@ from exchange.ids import new_id
 from exchange.sandbox.intake import earlier, spool
 from exchange.sandbox.intake.earlier import MARK, Earlier
 from exchange.sandbox.intake.keys import Keys
-from exchange.sandbox.intake.numbering import NEW, Numbering
+from exchange.sandbox.intake.numbering import LARGE, NEW, Numbering
 from exchange.sandbox.intake.progress import Progress
 from exchange.sandbox.intake.publish import Places, Table, publish, write_all
 from exchange.sandbox.intake.refused import IntakeRefused
@@ -36,7 +36,8 @@ NOISE = 3  # a guarded sum with its noise is at most this many times rows × the
 class Area:
     """The folders intake writes: what vaults read, what is public, what is its own; and what it may use.
 
-    `memory_mb` is for sorting, beside some 300 MB for all the rest.
+    `memory_mb` is for sorting, beside some 300 MB for all the rest. An entity with more than `large_entity` rows is
+    ranked on disk.
     """
 
     snapshots: Path
@@ -44,6 +45,7 @@ class Area:
     intake: Path
     memory_mb: int = 768
     threads: int = 1
+    large_entity: int = LARGE
 
     def places(self, resource: str) -> Places:
         return Places(self.snapshots / resource, self.manifests / resource, self.intake / resource)
@@ -182,13 +184,13 @@ class _Intake:
         if self.task.schema.entity is None:
             return None
         self.progress.say("sorting by entity")
-        numbering = Numbering(self.keys)
+        numbering = Numbering(self.keys, self.folder, self.area.large_entity)
         with (
             spool.read(self.folder / "rows") as reader,
             Table(self.places.known(self.snapshot), {MARK: self.keys.mark}) as known,
         ):
             order = numbering.order(reader.schema.names)
-            numbered = numbering.run(sorter.ordered(reader, order))
+            numbered = numbering.run(sorter.ordered(reader, order), sorter)
             spool.write(self.folder / "numbered", self._settled(rows, numbered, known))
         (self.folder / "rows").unlink()
         sys.audit("sluice.intake.numbered", self.snapshot)

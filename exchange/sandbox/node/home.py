@@ -207,6 +207,7 @@ SAMPLE_POLICY = """\
 # entity = "tailnum"            the protected entity's column (none for open)
 # threshold = 10                the fewest distinct entities in a cell
 # queries = 1000                a hard number, all licences together
+# least_batch = 10              the fewest entities that a file may add rows of
 #
 # [populations.patients]
 # profile = "private"

@@ -38,7 +38,10 @@ def start(home: Home, resource: str, source: Path, schema: Path, append: bool = 
     done = subprocess.run(
         command, env=users.environment(), cwd="/", stdin=subprocess.DEVNULL, **users.as_user(chosen.intake)
     )
-    return done.returncode
+    if done.returncode >= 0:
+        return done.returncode
+    print(f"sluice: intake was killed by signal {-done.returncode}; the old snapshot stays in service", file=sys.stderr)
+    return 128 - done.returncode
 
 
 def main(
