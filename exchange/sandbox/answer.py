@@ -12,7 +12,7 @@ import pyarrow as pa
 from exchange.sandbox.frames import RELEASED, Cells
 from exchange.sandbox.plan import centre, parts, parts_of
 from exchange.sandbox.query import AggregateQuery, Function, Measure
-from exchange.sandbox.query.grid import grid
+from exchange.sandbox.query.grid import grids, sizes
 from exchange.sandbox.schema import Column, Kind, Manifest
 from exchange.sandbox.terms import Terms
 
@@ -20,7 +20,9 @@ _TYPES = {Kind.STRING: pa.string(), Kind.INTEGER: pa.int64(), Kind.BOOLEAN: pa.b
 
 
 def table(cells: Cells, query: AggregateQuery, manifest: Manifest, terms: Terms) -> pa.Table:
-    """One row per cell: the dimensions, then the measures by `Measure.name`, then `status`.
+    """One row per cell: the dimensions, the measures by `Measure.name`, for a ROLLUP `level`, then `status`.
+
+    `level` is 0 for cells of all dimensions, and one more for each that is rolled up and therefore null.
 
     COUNT is int64, SUM int64 or decimal128(38, scale); AVG, VARIANCE and STDDEV are float64 (the exact value,
     rounded once). A measure is null where the cell is suppressed, where SQL says null, an AVG where its count
@@ -32,21 +34,41 @@ def table(cells: Cells, query: AggregateQuery, manifest: Manifest, terms: Terms)
         made_of = [values[part.name] for part in parts_of(measure, manifest.schema)]
         column = None if measure.column is None else manifest.schema.get(measure.column)
         columns[measure.name] = _measure(measure, made_of, column)
+    if query.rollup:
+        columns["level"] = pa.array(_levels(cells, query, manifest)[0], pa.int64())
     released = cells["status"] == RELEASED
     columns["status"] = pa.array(np.where(released, "released", "suppressed"), pa.string())
     return pa.table(columns)
 
 
 def _dimensions(cells: Cells, query: AggregateQuery, manifest: Manifest) -> dict[str, pa.Array]:
-    rest = cells["key"].astype(np.int64)
-    found: dict[str, pa.Array] = {}
-    for name, codes in reversed(list(zip(query.dimensions, grid(query, manifest.schema), strict=True))):
-        column = manifest.schema.get(name)
-        if column is None:
-            raise KeyError(name)
-        found[name] = _decode(column, np.array(codes)[rest % len(codes)])
-        rest //= len(codes)
-    return dict(reversed(found.items()))
+    """Each dimension's values; null too where it is rolled up."""
+    levels, places = _levels(cells, query, manifest)
+    codes = {name: np.zeros(len(cells), np.int64) for name in query.dimensions}
+    for number, (level, positions) in enumerate(zip(query.levels, grids(query, manifest.schema), strict=True)):
+        here = levels == number
+        rest = places[here]
+        for name, known in reversed(list(zip(level.dimensions, positions, strict=True))):
+            codes[name][here] = np.array(known, np.int64)[rest % len(known)]
+            rest //= len(known)
+    return {name: _decode(_column(manifest, name), found) for name, found in codes.items()}
+
+
+def _levels(
+    cells: Cells, query: AggregateQuery, manifest: Manifest
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The level of each cell, and its place in that level's grid."""
+    ends = np.cumsum(sizes(grids(query, manifest.schema)))
+    keys = cells["key"].astype(np.int64)
+    levels = np.searchsorted(ends, keys, side="right")
+    return levels, keys - np.concatenate([[0], ends])[levels]
+
+
+def _column(manifest: Manifest, name: str) -> Column:
+    column = manifest.schema.get(name)
+    if column is None:
+        raise KeyError(name)
+    return column
 
 
 def _decode(column: Column, codes: npt.NDArray[np.int64]) -> pa.Array:

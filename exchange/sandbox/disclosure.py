@@ -8,7 +8,7 @@ same noise. All arithmetic is on integers.
 """
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from exchange.sandbox.frames import RELEASED, SUPPRESSED, Cells
 from exchange.sandbox.plan import Part, Plan
 from exchange.sandbox.query import Total
+from exchange.sandbox.query.grid import Grid, sizes
 from exchange.sandbox.terms import Terms
 
 BASIS_POINTS = 10_000
@@ -25,9 +26,13 @@ Found = Mapping[str, npt.NDArray[np.generic]]
 """The engine's result by column, see plan.Plan; masked arrays where a value is null."""
 
 
-def open_cells(found: Found, plan: Plan) -> Cells:
-    """Exact cells of the groups found, by ascending key."""
-    keys = _keys(found, plan)
+def open_cells(found: Sequence[Found], plan: Plan) -> Cells:
+    """Exact cells of the groups found, by ascending key; `found` has a result for each level."""
+    levels = zip(found, plan.grids, _offsets(plan), strict=True)
+    return np.concatenate([_open_level(each, plan, _keys(each, grid, offset)) for each, grid, offset in levels])
+
+
+def _open_level(found: Found, plan: Plan, keys: npt.NDArray[np.int64]) -> Cells:
     cells = np.zeros(len(keys), plan.shape.dtype)
     order = np.argsort(keys)
     cells["key"] = keys[order]
@@ -38,17 +43,18 @@ def open_cells(found: Found, plan: Plan) -> Cells:
     return cells
 
 
-def guarded_cells(found: Found, plan: Plan, terms: Terms, secret: bytes) -> Cells:
+def guarded_cells(found: Sequence[Found], plan: Plan, terms: Terms, secret: bytes) -> Cells:
     """The whole grid; suppressed cells, and empty ones, are zero in every field but key and status."""
     cells = np.zeros(plan.shape.cells, plan.shape.dtype)
     cells["key"] = np.arange(plan.shape.cells, dtype=np.uint64)
     cells["status"] = SUPPRESSED
-    columns = {name: values.tolist() for name, values in found.items()}
-    for row, key in enumerate(_keys(found, plan).tolist()):
-        cell = {name: values[row] for name, values in columns.items()}
-        if releasable(cell, len(plan.parts), terms):
-            cells["status"][key] = RELEASED
-            cells["values"][key] = [noised(cell, i, part, secret) for i, part in enumerate(plan.parts)]
+    for each, grid, offset in zip(found, plan.grids, _offsets(plan), strict=True):
+        columns = {name: values.tolist() for name, values in each.items()}
+        for row, key in enumerate(_keys(each, grid, offset).tolist()):
+            cell = {name: values[row] for name, values in columns.items()}
+            if releasable(cell, len(plan.parts), terms):
+                cells["status"][key] = RELEASED
+                cells["values"][key] = [noised(cell, i, part, secret) for i, part in enumerate(plan.parts)]
     return cells
 
 
@@ -110,11 +116,16 @@ def _bits(secret: bytes, key: int, name: str) -> int:
     return int.from_bytes(hmac.digest(secret, key.to_bytes(8, "big") + name.encode(), "sha256"), "big")
 
 
-def _keys(found: Found, plan: Plan) -> npt.NDArray[np.int64]:
-    """Each group's index in the grid: mixed radix over its positions, the last dimension fastest."""
-    if not plan.grid:
-        return np.zeros(1, np.int64)
+def _offsets(plan: Plan) -> list[int]:
+    """The key of each level's first cell."""
+    return [sum(sizes(plan.grids)[:level]) for level in range(len(plan.grids))]
+
+
+def _keys(found: Found, grid: Grid, offset: int) -> npt.NDArray[np.int64]:
+    """Each group's index in the levels' grids: mixed radix over its positions, the last dimension fastest."""
+    if not grid:
+        return np.full(1, offset, np.int64)
     keys = np.zeros(len(found["d0"]), np.int64)
-    for i, codes in enumerate(plan.grid):
+    for i, codes in enumerate(grid):
         keys = keys * len(codes) + np.searchsorted(np.array(codes), np.ma.getdata(found[f"d{i}"]))
-    return keys
+    return keys + offset

@@ -82,7 +82,7 @@ class Engine:
         table = self._table(resource, snapshot)
         compiled = plan.compile(query, manifest, terms, table)
         try:
-            found = self._duckdb.execute(compiled.sql).fetchnumpy()
+            found = [self._duckdb.execute(statement).fetchnumpy() for statement in compiled.sql]
         except (duckdb.Error, MemoryError):
             raise EngineFailed from None
         if Profile(terms.profile) is Profile.OPEN:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-from exchange.sandbox.derived import Rule, coarser, domain_of, ranges, rule_from_json
+from exchange.sandbox.derived import Rule, coarser, domain_of, ranges, rule_from_json, within
 from exchange.sandbox.derived import Value as Value
 
 
@@ -29,7 +29,7 @@ class Role(StrEnum):
     ENTITY = "entity"  # the protected unit; never shown, only counted
 
 
-RESERVED = frozenset({"status"})  # released or suppressed, see answer.table
+RESERVED = frozenset({"status", "level"})  # released or suppressed, and of a ROLLUP, see answer.table
 LARGEST = 2**53 - 1  # integers that JSON carries exactly (RFC 8785): they stand in orders and manifests
 
 
@@ -129,6 +129,17 @@ class Manifest:
             "rows": self.rows, "entities": self.entities, "most_rows": self.most_rows,
             "taken_at": self.taken_at,
         }  # fmt: skip
+
+
+def nests(schema: Schema, coarse: Column, fine: Column) -> bool:
+    """Whether each value of `fine` lies in one value of `coarse`, by the rules of derived columns of `schema`."""
+    step: Column | None = coarse
+    while step is not None and step.derived is not None:
+        if step.derived.of == fine.name:
+            return True
+        step = schema.get(step.derived.of)
+    one, other = coarse.derived, fine.derived
+    return one is not None and other is not None and one.of == other.of and within(other.by, one.by)
 
 
 def codes(column: Column) -> Mapping[Value, int]:

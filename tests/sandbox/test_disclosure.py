@@ -54,7 +54,7 @@ def cell(code: int = 1, entities: int = 40, largest: int = 100, key: int = 7) ->
 
 
 def release(*cells: dict[str, int], secret: bytes = SECRET) -> Cells:
-    return guarded_cells(found(*cells), GUARDED, TERMS, secret)
+    return guarded_cells([found(*cells)], GUARDED, TERMS, secret)
 
 
 def spread(noise: Any) -> tuple[float, float, int]:
@@ -160,7 +160,7 @@ def test_every_released_value_lies_within_the_shape(entities: int, key: int) -> 
 def test_counts_are_never_below_zero() -> None:
     lax = Terms("guarded", threshold=1, dominance=10_000, p_ratio=0)
     cells = [cell(entities=2, key=key) | {"v0": 2, "a0": 2, "t0": 1000, "u0": 1000} for key in range(50)]
-    values = [guarded_cells(found(each), GUARDED, lax, SECRET)["values"][1] for each in cells]
+    values = [guarded_cells([found(each)], GUARDED, lax, SECRET)["values"][1] for each in cells]
     assert min(value[0] for value in values) == min(value[1] for value in values) == 0
 
 
@@ -168,7 +168,7 @@ def test_open_cells_are_sorted_by_key_and_keep_their_nulls() -> None:
     query = AggregateQuery((Measure(Function.COUNT), Measure(Function.SUM, "x")), ("g",))
     compiled: Plan = plan.compile(query, MANIFEST, Terms("open"))
     sums = np.ma.masked_array([5, 6], mask=[False, True])
-    cells = open_cells({"d0": np.array([3, 1]), "v0": np.array([8, 9]), "v1": sums}, compiled)
+    cells = open_cells([{"d0": np.array([3, 1]), "v0": np.array([8, 9]), "v1": sums}], compiled)
     assert cells["key"].tolist() == [1, 3]
     assert cells["values"].tolist() == [[9, 0], [8, 5]]
     assert cells["nulls"].tolist() == [2, 0]

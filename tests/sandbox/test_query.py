@@ -499,6 +499,7 @@ def test_any_json_from_an_exchange_is_a_query_or_a_problem(body: object) -> None
 # --- The declaration
 
 UNSOUND = [
+    (Column("level", Kind.STRING, Role.DIMENSION), "every answer has"),
     (Column("status", Kind.STRING, Role.DIMENSION), "every answer has"),
     (Column("Upper", Kind.STRING, Role.DIMENSION), "lower-case"),
     (Column("m", Kind.INTEGER, Role.MEASURE), "needs bounds"),

@@ -154,7 +154,7 @@ REFUSALS = [
     ("SELECT SUM(CAST(a AS INT)) FROM x", "sql_unsupported"),
     ("SELECT COUNT(*) FROM x GROUP BY 1", "sql_unsupported"),
     ("SELECT COUNT(*) FROM x GROUP BY ALL", "sql_unsupported"),
-    ("SELECT COUNT(*) FROM x GROUP BY ROLLUP (a)", "sql_unsupported"),
+    ("SELECT COUNT(*) FROM x GROUP BY CUBE (a)", "sql_unsupported"),
     ("SELECT COUNT(*) FROM x HAVING COUNT(*) > 'a'", "sql_unsupported"),
     ("SELECT COUNT(*) FROM x HAVING COUNT(*)", "sql_unsupported"),
     ("SELECT COUNT(*) FROM x HAVING COUNT(*) IN (SELECT 1)", "sql_unsupported"),

@@ -11,7 +11,7 @@ from exchange.sandbox.frames import Shape
 from exchange.sandbox.plan import exact, guarded
 from exchange.sandbox.plan.totals import Part, bounds, centre, parts, parts_of
 from exchange.sandbox.query import AggregateQuery, Profile, Total
-from exchange.sandbox.query.grid import Grid, cells, grid
+from exchange.sandbox.query.grid import Grid, cells, grids, sizes
 from exchange.sandbox.schema import Manifest
 from exchange.sandbox.terms import Terms
 
@@ -22,17 +22,17 @@ CELL_WORK = 100  # a cell of a guarded answer costs as much as this many rows: i
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the engine runs, and how its small result becomes cells.
+    """What the engine runs, and how its small results become cells: a statement and a grid for each level.
 
-    The result has columns d0, d1 … (codes of the dimensions) and, on `open`, v0, v1 … (one per part of
+    A result has columns d0, d1 … (codes of the dimensions) and, on `open`, v0, v1 … (one per part of
     `parts`). On `guarded` it has `entities` and for part i: v (total), a (sum of entities' absolute
     contributions), t and u (the two largest of them), n (how many entities contribute, where that can be fewer
     than `entities`) and k (sum of the row keys that contribute), each with i.
     """
 
-    sql: str
+    sql: tuple[str, ...]
     parts: tuple[Part, ...]
-    grid: Grid
+    grids: tuple[Grid, ...]
     shape: Shape
 
 
@@ -43,7 +43,7 @@ def shape(query: AggregateQuery, manifest: Manifest, terms: Terms) -> Shape:
     """
     ranges = [bounds(part, manifest, terms) for part in parts(query, manifest.schema)]
     guarded = Profile(terms.profile) is not Profile.OPEN
-    size = cells(grid(query, manifest.schema))
+    size = cells(grids(query, manifest.schema))
     complete = guarded or not query.dimensions
     return Shape(size, complete, tuple(low for low, _ in ranges), tuple(high for _, high in ranges))
 
@@ -53,10 +53,10 @@ def most_cells(query: AggregateQuery, manifest: Manifest, terms: Terms) -> int:
 
     A query that was bound has no more of them than bind.MAX_CELLS.
     """
-    size = cells(grid(query, manifest.schema))
-    if Profile(terms.profile) is Profile.OPEN and query.dimensions:
-        return min(size, manifest.rows)
-    return size
+    keys = grids(query, manifest.schema)
+    if Profile(terms.profile) is not Profile.OPEN:
+        return cells(keys)
+    return sum(min(size, manifest.rows) if grid else size for size, grid in zip(sizes(keys), keys, strict=True))
 
 
 def deadline(query: AggregateQuery, manifest: Manifest, terms: Terms, rows_per_second: int, start_ms: int) -> float:
@@ -67,15 +67,16 @@ def deadline(query: AggregateQuery, manifest: Manifest, terms: Terms, rows_per_s
     """
     if Profile(terms.profile) is Profile.OPEN:
         return 0.0
-    work = manifest.rows + CELL_WORK * cells(grid(query, manifest.schema))
+    work = manifest.rows * len(query.levels) + CELL_WORK * cells(grids(query, manifest.schema))
     return start_ms / 1000 + work * (1 + len(parts(query, manifest.schema))) / rows_per_second
 
 
 def compile(query: AggregateQuery, manifest: Manifest, terms: Terms, table: str = "snapshot") -> Plan:
     """The plan of `query` over the native table `table`, a name the engine chose. Raises as `shape` does."""
-    keys = grid(query, manifest.schema)
+    keys = grids(query, manifest.schema)
     if Profile(terms.profile) is Profile.OPEN:
-        sql = exact.sql(query, manifest, cells(keys), table)
-    else:
-        sql = guarded.sql(query, manifest.schema, table)
-    return Plan(sql, parts(query, manifest.schema), keys, shape(query, manifest, terms))
+        numbers = zip(query.levels, sizes(keys), strict=True)
+        statements = [exact.sql(level, manifest, number, table) for level, number in numbers]
+    else:  # every level by itself: how many entities a coarse cell has does not follow from the finer ones
+        statements = [guarded.sql(level, manifest.schema, table) for level in query.levels]
+    return Plan(tuple(statements), parts(query, manifest.schema), keys, shape(query, manifest, terms))

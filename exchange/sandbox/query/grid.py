@@ -6,21 +6,29 @@ from exchange.sandbox.query.model import AggregateQuery, And, In, IsNull, Or, Pr
 from exchange.sandbox.schema import Column, Schema, codes
 
 Grid = tuple[tuple[int, ...], ...]
-"""For each grouped dimension, in the query's order, the codes it may have; 0 is null."""
+"""For each grouped dimension of one level, in the query's order, the codes it may have; 0 is null."""
 
 
-def grid(query: AggregateQuery, schema: Schema) -> Grid:
-    """The codes of each dimension, narrowed by the filters that speak of that dimension alone.
+def grids(query: AggregateQuery, schema: Schema) -> tuple[Grid, ...]:
+    """For each level of the query, the codes of each dimension, narrowed by the filters that speak of that
+    dimension alone.
 
-    A cell's key is the mixed-radix number of its positions in these lists, the last dimension fastest.
+    A cell's key is the mixed-radix number of its positions in these lists, the last dimension fastest, behind
+    all the cells of the levels before it.
     """
     leaves = query.where.parts if isinstance(query.where, And) else (query.where,)
-    return tuple(_codes(_dimension(schema, name), leaves) for name in query.dimensions)
+    found = {name: _codes(_dimension(schema, name), leaves) for name in query.dimensions}
+    return tuple(tuple(found[name] for name in level.dimensions) for level in query.levels)
 
 
-def cells(grid: Grid) -> int:
-    """The number of cells; 1 where nothing is grouped."""
-    return prod(len(positions) for positions in grid)
+def sizes(grids: tuple[Grid, ...]) -> tuple[int, ...]:
+    """The number of cells of each level; 1 where nothing is grouped."""
+    return tuple(prod(len(positions) for positions in grid) for grid in grids)
+
+
+def cells(grids: tuple[Grid, ...]) -> int:
+    """The number of cells of all levels together."""
+    return sum(sizes(grids))
 
 
 def _codes(column: Column, leaves: tuple[Predicate | None, ...]) -> tuple[int, ...]:
