@@ -12,7 +12,7 @@ import pyarrow as pa
 from exchange.sandbox.frames import RELEASED, Cells
 from exchange.sandbox.plan import centre, parts, parts_of
 from exchange.sandbox.query import AggregateQuery, Function, Measure
-from exchange.sandbox.query.grid import grids, sizes
+from exchange.sandbox.query.grid import Grid, grids, sizes
 from exchange.sandbox.schema import Column, Kind, Manifest
 from exchange.sandbox.terms import Terms
 
@@ -28,24 +28,25 @@ def table(cells: Cells, query: AggregateQuery, manifest: Manifest, terms: Terms)
     rounded once). A measure is null where the cell is suppressed, where SQL says null, an AVG where its count
     is zero and a VARIANCE where it is below two.
     """
-    columns = _dimensions(cells, query, manifest)
+    keys = grids(query, manifest.schema)
+    columns = _dimensions(cells, query, manifest, keys)
     values = {part.name: _values(cells, i) for i, part in enumerate(parts(query, manifest.schema))}
     for measure in query.measures:
         made_of = [values[part.name] for part in parts_of(measure, manifest.schema)]
         column = None if measure.column is None else manifest.schema.get(measure.column)
         columns[measure.name] = _measure(measure, made_of, column)
     if query.rollup:
-        columns["level"] = pa.array(_levels(cells, query, manifest)[0], pa.int64())
+        columns["level"] = pa.array(_levels(cells, keys)[0], pa.int64())
     released = cells["status"] == RELEASED
     columns["status"] = pa.array(np.where(released, "released", "suppressed"), pa.string())
     return pa.table(columns)
 
 
-def _dimensions(cells: Cells, query: AggregateQuery, manifest: Manifest) -> dict[str, pa.Array]:
+def _dimensions(cells: Cells, query: AggregateQuery, manifest: Manifest, keys: tuple[Grid, ...]) -> dict[str, pa.Array]:
     """Each dimension's values; null too where it is rolled up."""
-    levels, places = _levels(cells, query, manifest)
+    levels, places = _levels(cells, keys)
     codes = {name: np.zeros(len(cells), np.int64) for name in query.dimensions}
-    for number, (level, positions) in enumerate(zip(query.levels, grids(query, manifest.schema), strict=True)):
+    for number, (level, positions) in enumerate(zip(query.levels, keys, strict=True)):
         here = levels == number
         rest = places[here]
         for name, known in reversed(list(zip(level.dimensions, positions, strict=True))):
@@ -54,14 +55,12 @@ def _dimensions(cells: Cells, query: AggregateQuery, manifest: Manifest) -> dict
     return {name: _decode(_column(manifest, name), found) for name, found in codes.items()}
 
 
-def _levels(
-    cells: Cells, query: AggregateQuery, manifest: Manifest
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _levels(cells: Cells, keys: tuple[Grid, ...]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The level of each cell, and its place in that level's grid."""
-    ends = np.cumsum(sizes(grids(query, manifest.schema)))
-    keys = cells["key"].astype(np.int64)
-    levels = np.searchsorted(ends, keys, side="right")
-    return levels, keys - np.concatenate([[0], ends])[levels]
+    ends = np.cumsum(sizes(keys))
+    found = cells["key"].astype(np.int64)
+    levels = np.searchsorted(ends, found, side="right")
+    return levels, found - np.concatenate([[0], ends])[levels]
 
 
 def _column(manifest: Manifest, name: str) -> Column:
@@ -95,6 +94,8 @@ def _measure(measure: Measure, made_of: list[list[int | None]], column: Column |
             final = _quotient if measure.function is Function.VARIANCE else _root
             spreads = [_spread(column, *totals) for totals in zip(*made_of, strict=True)]
             return pa.array([None if spread is None else final(*spread) for spread in spreads], pa.float64())
+        case Function.QUANTILE:
+            raise ValueError("a quantile is not made of totals")  # no plan here has one, see bind.Rules.measure
         case Function.SUM if scale:
             scaled = [None if v is None else Decimal(v).scaleb(-scale) for v in made_of[0]]
             return pa.array(scaled, pa.decimal128(38, scale))

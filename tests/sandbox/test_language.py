@@ -330,3 +330,30 @@ def test_ties_stand_in_the_grids_order_and_suppressed_rows_last_and_behind_every
     ]:
         bound = query.bind(sql.parse(f"SELECT s, COUNT(*) FROM p GROUP BY s {view}"), SCHEMA, Profile.OPEN)
         assert shown(table, bound.outputs, bound.view)["s"].to_pylist() == due
+
+
+WORDS = [
+    *("COUNT(*)", "SUM(m)", "AVG(far)", "STDDEV(m)", "s", "t", "n", "level", "ROLLUP(s)", "FILTER (WHERE m > 1)"),
+    *("SELECT", "AS", "FROM", "p", "WHERE", "GROUP", "BY", "HAVING", "ORDER", "LIMIT", "DESC", "CASE WHEN", "THEN"),
+    *("ELSE", "END", "AND", "OR", "NOT", "NULL", "IS", "IN", *"(),+-*/<=>", "1", "0.5", "2"),
+]
+PIECES = st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join)
+
+
+@settings(deadline=None)
+@given(PIECES, PIECES, PIECES, PIECES)
+def test_whatever_is_accepted_is_answered(
+    database: duckdb.DuckDBPyConnection, item: str, group: str, having: str, order: str
+) -> None:
+    for text in (
+        f"SELECT COUNT(*) AS n, SUM(m) {item} FROM p GROUP BY s, t {group}",
+        f"SELECT s, AVG(far) AS n FROM p GROUP BY ROLLUP(s) HAVING n {having}",
+        f"SELECT s, t, SUM(m) AS n FROM p GROUP BY s, t ORDER BY n {order}",
+        f"SELECT {item} FROM p GROUP BY {group} HAVING {having} ORDER BY {order}",
+    ):
+        try:
+            found = ours(database, text)
+        except Problem as problem:
+            assert problem.status in (400, 403)
+        else:
+            assert isinstance(found, list)

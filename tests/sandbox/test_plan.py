@@ -249,6 +249,13 @@ def test_the_total_of_a_rollup_is_a_cell_even_of_nothing() -> None:
     assert plan.most_cells(asked, Manifest("air", "s", AIR.schema, rows=2), OPEN) == 2 + 1
 
 
+def test_a_filtered_total_counts_for_two() -> None:
+    texts = ("COUNT(*), SUM(distance)", "SUM(distance) FILTER (WHERE month = 1)")
+    asked = [query.bind(sql.parse(f"SELECT {text} FROM flights"), FLIGHTS.schema, Profile.GUARDED) for text in texts]
+    one, two = (plan.deadline(bound.query, FLIGHTS, GUARDED, 1_000_000, 0) for bound in asked)
+    assert one == two
+
+
 def test_each_level_of_a_rollup_has_its_time() -> None:
     plain, rolled = AggregateQuery((Measure(Function.COUNT),), ("carrier",)), ("carrier",)
     both = [AggregateQuery(plain.measures, plain.dimensions, rollup=each) for each in ((), rolled)]

@@ -62,13 +62,15 @@ def most_cells(query: AggregateQuery, manifest: Manifest, terms: Terms) -> int:
 def deadline(query: AggregateQuery, manifest: Manifest, terms: Terms, rows_per_second: int, start_ms: int) -> float:
     """Seconds from receipt to answer; 0.0 for `open`, which has no deadline.
 
-    `rows_per_second` is the declared capacity for one total, `start_ms` what any plan takes. A deadline is the
-    same for every snapshot with as many rows, whatever is in them.
+    `rows_per_second` is the declared capacity for one total, where a filtered one counts for two, and `start_ms`
+    what any plan takes. A deadline is the same for every snapshot with as many rows, whatever is in them.
     """
     if Profile(terms.profile) is Profile.OPEN:
         return 0.0
     work = manifest.rows * len(query.levels) + CELL_WORK * cells(grids(query, manifest.schema))
-    return start_ms / 1000 + work * (1 + len(parts(query, manifest.schema))) / rows_per_second
+    totals = parts(query, manifest.schema)
+    filtered = sum(part.where is not None for part in totals)
+    return start_ms / 1000 + work * (1 + len(totals) + filtered) / rows_per_second
 
 
 def compile(query: AggregateQuery, manifest: Manifest, terms: Terms, table: str = "snapshot") -> Plan:

@@ -98,7 +98,8 @@ def _measure(value: Any) -> Measure:
     function, column, where, at = Function(value["function"]), value["column"], value.get("where"), value.get("at")
     if column is None and function is not Function.COUNT:
         raise ValueError("a column is required")
-    if (function is Function.QUANTILE) != (type(at) is int and 0 <= at <= BASIS_POINTS):
+    points = type(at) is int and 0 <= at <= BASIS_POINTS
+    if points is not (function is Function.QUANTILE) or (at is not None and not points):
         raise ValueError("a quantile, and nothing else, is at some basis points")
     return Measure(
         function, None if column is None else _text(column), None if where is None else _predicate(where, 0), at
