@@ -12,7 +12,7 @@ import pyarrow as pa
 from exchange.sandbox.frames import RELEASED, Cells
 from exchange.sandbox.plan import centre, parts, parts_of
 from exchange.sandbox.query import AggregateQuery, Function, Measure
-from exchange.sandbox.query.grid import Grid, grids, sizes
+from exchange.sandbox.query.grid import Grid, axes, followed, followers, grids, sizes
 from exchange.sandbox.schema import Column, Kind, Manifest
 from exchange.sandbox.terms import Terms
 
@@ -49,9 +49,13 @@ def _dimensions(cells: Cells, query: AggregateQuery, manifest: Manifest, keys: t
     for number, (level, positions) in enumerate(zip(query.levels, keys, strict=True)):
         here = levels == number
         rest = places[here]
-        for name, known in reversed(list(zip(level.dimensions, positions, strict=True))):
+        for name, known in reversed(list(zip(axes(level, manifest.schema), positions, strict=True))):
             codes[name][here] = np.array(known, np.int64)[rest % len(known)]
             rest //= len(known)
+        coarse = followers(level, manifest.schema)
+        for name in coarse:
+            axis, code_of = followed(name, coarse, manifest.schema)
+            codes[name][here] = np.array(code_of, np.int64)[codes[axis][here]]
     return {name: _decode(_column(manifest, name), found) for name, found in codes.items()}
 
 

@@ -142,6 +142,23 @@ def nests(schema: Schema, coarse: Column, fine: Column) -> bool:
     return one is not None and other is not None and one.of == other.of and within(other.by, one.by)
 
 
+def nested_codes(schema: Schema, coarse: Column, fine: Column) -> tuple[int, ...]:
+    """For each code of `fine`, from 0, the code of the dimension `coarse` that it nests in."""
+    rules: list[Rule] = []
+    step: Column | None = coarse
+    while step is not None and step.derived is not None and step.name != fine.name:
+        rules.append(step.derived)
+        step = schema.get(step.derived.of)
+    if (step is None or step.name != fine.name) and coarse.derived is not None:
+        rules = [coarse.derived]  # two periods of one date: the coarse one of a fine one's first day
+    values = list(fine.domain)
+    for rule in reversed(rules):
+        known = iter(coarser(rule, [value for value in values if value is not None]))
+        values = [None if value is None else next(known) for value in values]
+    numbers = codes(coarse)
+    return (0, *(numbers.get(value, 0) for value in values))
+
+
 def codes(column: Column) -> Mapping[Value, int]:
     """The code of each value of a dimension's domain, from 1 in domain order."""
     return _codes(column.kind, column.domain)

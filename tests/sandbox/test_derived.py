@@ -207,6 +207,41 @@ def test_a_hierarchy_rolls_up_as_duckdb_has_it(air: Snapshot, database: duckdb.D
     assert sorted(plain, key=repr) == sorted(due, key=repr)
 
 
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("GROUP BY month", 1 + 3),
+        ("GROUP BY year, month", 1 + 3),
+        ("GROUP BY year, quarter, month, day", 1 + 60),
+        ("WHERE year IS NULL GROUP BY year, month", 1),
+        ("WHERE month = '2026-02-01' GROUP BY quarter, month", 1),
+        ("WHERE quarter IS NOT NULL GROUP BY quarter, day", 60),
+        ("GROUP BY week, month", (1 + 9) * (1 + 3)),
+        ("GROUP BY urban, station, band", (1 + 3) * (1 + 3)),
+        ("GROUP BY ROLLUP(year, quarter, month)", 4 + 2 + 2 + 1),
+    ],
+)
+def test_a_grid_has_no_cells_that_a_hierarchy_rules_out(air: Snapshot, text: str, size: int) -> None:
+    asked = air.bind(f"SELECT COUNT(*) FROM air {text}")
+    assert plan.shape(asked, air.manifest, air.terms).cells == size
+    air.cells(asked)
+
+
+@pytest.mark.parametrize("names", ["year, month", "urban, station", "week, month, year", "quarter, year, day"])
+def test_nested_dimensions_group_as_duckdb_has_it(
+    air: Snapshot, database: duckdb.DuckDBPyConnection, names: str
+) -> None:
+    columns = names.split(", ")
+    inner = ", ".join(f"{AS_SQL.get(name, name)} AS {name}" for name in columns)
+    due = database.execute(
+        f"SELECT {names}, count(*) FROM (SELECT {inner} FROM raw WHERE pm25 > 40) GROUP BY {names}"
+    ).fetchall()
+    found = air.ask(f"SELECT {names}, COUNT(*) FROM air WHERE pm25 > 40 GROUP BY {names}")
+    shown = found[[*columns, "count"]].astype(object).values.tolist()
+    plain = [tuple(None if pd.isna(value) else value for value in row) for row in shown]
+    assert sorted(plain, key=repr) == sorted(due, key=repr)
+
+
 def test_a_guarded_rollup_has_every_cell_of_every_level_and_the_same_noise_as_its_parts(tmp_path: Path) -> None:
     taken = snapshots.flights(tmp_path)
     found = taken.ask("SELECT carrier, COUNT(*), SUM(distance) FROM flights GROUP BY origin, ROLLUP(carrier)")

@@ -5,13 +5,13 @@ scaled integers; the grid of cells, the bounds of every value and the deadline f
 schema and the number of rows, which are public.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exchange.sandbox.frames import Shape
 from exchange.sandbox.plan import exact, guarded
 from exchange.sandbox.plan.totals import Part, bounds, centre, parts, parts_of
 from exchange.sandbox.query import AggregateQuery, Profile, Total
-from exchange.sandbox.query.grid import Grid, cells, grids, sizes
+from exchange.sandbox.query.grid import Grid, axes, cells, grids, sizes
 from exchange.sandbox.schema import Manifest
 from exchange.sandbox.terms import Terms
 
@@ -24,7 +24,7 @@ CELL_WORK = 100  # a cell of a guarded answer costs as much as this many rows: i
 class Plan:
     """What the engine runs, and how its small results become cells: a statement and a grid for each level.
 
-    A result has columns d0, d1 … (codes of the dimensions) and, on `open`, v0, v1 … (one per part of
+    A result has columns d0, d1 … (codes of the axes) and, on `open`, v0, v1 … (one per part of
     `parts`). On `guarded` it has `entities` and for part i: v (total), a (sum of entities' absolute
     contributions), t and u (the two largest of them), n (how many entities contribute, where that can be fewer
     than `entities`) and k (sum of the row keys that contribute), each with i.
@@ -76,9 +76,10 @@ def deadline(query: AggregateQuery, manifest: Manifest, terms: Terms, rows_per_s
 def compile(query: AggregateQuery, manifest: Manifest, terms: Terms, table: str = "snapshot") -> Plan:
     """The plan of `query` over the native table `table`, a name the engine chose. Raises as `shape` does."""
     keys = grids(query, manifest.schema)
+    levels = [replace(level, dimensions=axes(level, manifest.schema)) for level in query.levels]
     if Profile(terms.profile) is Profile.OPEN:
-        numbers = zip(query.levels, sizes(keys), strict=True)
+        numbers = zip(levels, sizes(keys), strict=True)
         statements = [exact.sql(level, manifest, number, table) for level, number in numbers]
     else:  # every level by itself: how many entities a coarse cell has does not follow from the finer ones
-        statements = [guarded.sql(level, manifest.schema, table) for level in query.levels]
+        statements = [guarded.sql(level, manifest.schema, table) for level in levels]
     return Plan(tuple(statements), parts(query, manifest.schema), keys, shape(query, manifest, terms))
