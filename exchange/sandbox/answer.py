@@ -13,7 +13,7 @@ from exchange.sandbox import accuracy
 from exchange.sandbox.frames import RELEASED, Cells
 from exchange.sandbox.plan import Part, Total, parts, parts_of, sigmas
 from exchange.sandbox.query import AggregateQuery, Function, Measure
-from exchange.sandbox.query.grid import grid
+from exchange.sandbox.query.grid import Grid, axes, followed, followers, grids, sizes
 from exchange.sandbox.schema import Column, Kind, Manifest
 from exchange.sandbox.terms import Terms
 
@@ -22,14 +22,17 @@ _TYPES = {Kind.STRING: pa.string(), Kind.INTEGER: pa.int64(), Kind.BOOLEAN: pa.b
 
 
 def table(cells: Cells, query: AggregateQuery, manifest: Manifest, terms: Terms) -> pa.Table:
-    """One row per cell: the dimensions, then the measures by `Measure.name`, then `status`.
+    """One row per cell: the dimensions, the measures by `Measure.name`, for a ROLLUP `level`, then `status`.
+
+    `level` is 0 for cells of all dimensions, and one more for each that is rolled up and therefore null.
 
     COUNT is int64, SUM int64 or decimal128(38, scale); AVG, VARIANCE and STDDEV are float64 (the exact value,
     rounded once). A measure is null where the cell is suppressed, where SQL says null, an AVG where its count
     is below one and a VARIANCE where it is below two. Under `private` each measure is followed by the ends of its
     95 % interval, `…_low` and `…_high`.
     """
-    columns = _dimensions(cells, query, manifest)
+    keys = grids(query, manifest.schema)
+    columns = _dimensions(cells, query, manifest, keys)
     totals = parts(query, manifest.schema, terms)
     values = {part.name: _values(cells, i) for i, part in enumerate(totals)}
     scales = dict(zip((part.name for part in totals), sigmas(query, manifest.schema, terms), strict=False))
@@ -39,21 +42,43 @@ def table(cells: Cells, query: AggregateQuery, manifest: Manifest, terms: Terms)
         if scales:
             spans = _spans(measure, made_of, [scales[part.name] for part, _ in made_of])
             columns[f"{measure.name}_low"], columns[f"{measure.name}_high"] = spans
+    if query.rollup:
+        columns["level"] = pa.array(_levels(cells, keys)[0], pa.int64())
     released = cells["status"] == RELEASED
     columns["status"] = pa.array(np.where(released, "released", "suppressed"), pa.string())
     return pa.table(columns)
 
 
-def _dimensions(cells: Cells, query: AggregateQuery, manifest: Manifest) -> dict[str, pa.Array]:
-    rest = cells["key"].astype(np.int64)
-    found: dict[str, pa.Array] = {}
-    for name, codes in reversed(list(zip(query.dimensions, grid(query, manifest.schema), strict=True))):
-        column = manifest.schema.get(name)
-        if column is None:
-            raise KeyError(name)
-        found[name] = _decode(column, np.array(codes)[rest % len(codes)])
-        rest //= len(codes)
-    return dict(reversed(found.items()))
+def _dimensions(cells: Cells, query: AggregateQuery, manifest: Manifest, keys: tuple[Grid, ...]) -> dict[str, pa.Array]:
+    """Each dimension's values; null too where it is rolled up."""
+    levels, places = _levels(cells, keys)
+    codes = {name: np.zeros(len(cells), np.int64) for name in query.dimensions}
+    for number, (level, positions) in enumerate(zip(query.levels, keys, strict=True)):
+        here = levels == number
+        rest = places[here]
+        for name, known in reversed(list(zip(axes(level, manifest.schema), positions, strict=True))):
+            codes[name][here] = np.array(known, np.int64)[rest % len(known)]
+            rest //= len(known)
+        coarse = followers(level, manifest.schema)
+        for name in coarse:
+            axis, code_of = followed(name, coarse, manifest.schema)
+            codes[name][here] = np.array(code_of, np.int64)[codes[axis][here]]
+    return {name: _decode(_column(manifest, name), found) for name, found in codes.items()}
+
+
+def _levels(cells: Cells, keys: tuple[Grid, ...]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The level of each cell, and its place in that level's grid."""
+    ends = np.cumsum(sizes(keys))
+    found = cells["key"].astype(np.int64)
+    levels = np.searchsorted(ends, found, side="right")
+    return levels, found - np.concatenate([[0], ends])[levels]
+
+
+def _column(manifest: Manifest, name: str) -> Column:
+    column = manifest.schema.get(name)
+    if column is None:
+        raise KeyError(name)
+    return column
 
 
 def _decode(column: Column, codes: npt.NDArray[np.int64]) -> pa.Array:
@@ -85,6 +110,8 @@ def _measure(measure: Measure, made_of: MadeOf) -> pa.Array:
             about = made_of[0][0].about
             spreads = [_spread(about, scale, *totals) for totals in zip(*lists, strict=True)]
             return pa.array([None if spread is None else final(*spread) for spread in spreads], pa.float64())
+        case Function.QUANTILE:
+            raise ValueError("a quantile is not made of totals")  # no plan here has one, see bind.Rules.measure
         case Function.SUM:
             return _units(lists[0], scale)
         case _:

@@ -100,6 +100,12 @@ def first_day(day: date, by: Period) -> date:
             return day.replace(month=1, day=1)
 
 
+def within(fine: Period | None, coarse: Period | None) -> bool:
+    """Whether every `fine` period lies in one `coarse` one; weeks lie in none."""
+    order = (Period.MONTH, Period.QUARTER, Period.YEAR)
+    return fine in order and coarse in order and order.index(fine) < order.index(coarse)
+
+
 def _decimal(units: int, scale: int) -> str:
     digits = f"{abs(units):0{scale + 1}}"
     text = digits[: len(digits) - scale] + (f".{digits[len(digits) - scale :]}" if scale else "")

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exchange.sandbox.frames import RELEASED, SUPPRESSED, Cells
-from exchange.sandbox.plan import Part, Plan
+from exchange.sandbox.plan import Codes, Level, Part, Plan
 from exchange.sandbox.query import Total
 from exchange.sandbox.terms import Terms
 
@@ -30,9 +30,13 @@ Cell = Mapping[str, int]
 """One row of it."""
 
 
-def open_cells(found: Found, plan: Plan) -> Cells:
-    """Exact cells of the groups found, by ascending key."""
-    keys = _keys(found, plan)
+def open_cells(found: Sequence[Found], plan: Plan) -> Cells:
+    """Exact cells of the groups found, by ascending key; `found` has a result for each level."""
+    return np.concatenate([_open_level(each, level, plan) for each, level in zip(found, plan.levels, strict=True)])
+
+
+def _open_level(found: Found, level: Level, plan: Plan) -> Cells:
+    keys = _keys(found, level)
     cells = np.zeros(len(keys), plan.shape.dtype)
     order = np.argsort(keys)
     cells["key"] = keys[order]
@@ -43,49 +47,47 @@ def open_cells(found: Found, plan: Plan) -> Cells:
     return cells
 
 
-def private_cells(found: Found, plan: Plan, noisy: Callable[[Sequence[int], float], list[int]]) -> Cells:
+def private_cells(found: Sequence[Found], plan: Plan, noisy: Callable[[Sequence[int], float], list[int]]) -> Cells:
     """The whole grid, a cell without rows being one with zeros; every total of every cell has noise of its own.
 
     `noisy(values, sigma)` adds it. Nothing here depends on which cells have rows.
     """
     cells = np.zeros(plan.shape.cells, plan.shape.dtype)
     cells["key"] = np.arange(plan.shape.cells, dtype=np.uint64)
-    keys = _keys(found, plan)
     for i, sigma in enumerate(plan.sigmas):
         totals = np.zeros(plan.shape.cells, np.int64)
-        totals[keys] = found[f"v{i}"]
+        for each, level in zip(found, plan.levels, strict=True):
+            totals[_keys(each, level)] = each[f"v{i}"]
         cells["values"][:, i] = noisy(totals.tolist(), sigma)
     return cells
 
 
-def cells_of(found: Found, plan: Plan) -> dict[tuple[int, ...], Cell]:
-    """The engine's rows by the codes of their dimensions."""
+def cells_of(found: Found, level: Level) -> dict[Codes, Cell]:
+    """The engine's rows by the codes of their axes."""
     columns = {name: values.tolist() for name, values in found.items()}
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    return {tuple(row[f"d{i}"] for i in range(len(plan.grid))): row for row in rows}
+    return {tuple(row[f"d{i}"] for i in range(len(level.grid))): row for row in rows}
 
 
 def guarded_cells(
-    seen: Mapping[tuple[int, ...], Cell],
-    exact: Mapping[tuple[int, ...], Cell],
-    plan: Plan,
-    terms: Terms,
-    secret: bytes,
+    found: Sequence[tuple[Mapping[Codes, Cell], Mapping[Codes, Cell]]], plan: Plan, terms: Terms, secret: bytes
 ) -> Cells:
     """The whole grid; suppressed cells, and empty ones, are zero in every field but key and status.
 
-    `seen` is every cell that has rows, `exact` at least those that `settled` does not settle.
+    `found` has, for each level, every cell that has rows as the first look saw it, and exactly at least those
+    that `settled` does not settle.
     """
     cells = np.zeros(plan.shape.cells, plan.shape.dtype)
     cells["key"] = np.arange(plan.shape.cells, dtype=np.uint64)
     cells["status"] = SUPPRESSED
-    for key, (codes, cell) in zip(_positions(list(seen), plan), seen.items(), strict=True):
-        held = bounded(cell, plan.parts)
-        if codes in exact:
-            held = {**exact[codes], **{name: held[name] for name in held if name[0] in "tu"}}
-        if releasable(held, len(plan.parts), terms):
-            cells["status"][key] = RELEASED
-            cells["values"][key] = [noised(held, i, part, secret) for i, part in enumerate(plan.parts)]
+    for (seen, exact), level in zip(found, plan.levels, strict=True):
+        for key, (codes, cell) in zip(_positions(list(seen), level), seen.items(), strict=True):
+            held = bounded(cell, plan.parts)
+            if codes in exact:
+                held = {**exact[codes], **{name: held[name] for name in held if name[0] in "tu"}}
+            if releasable(held, len(plan.parts), terms):
+                cells["status"][key] = RELEASED
+                cells["values"][key] = [noised(held, i, part, secret) for i, part in enumerate(plan.parts)]
     return cells
 
 
@@ -181,18 +183,18 @@ def _bits(secret: bytes, key: int, name: str) -> int:
     return int.from_bytes(hmac.digest(secret, key.to_bytes(8, "big") + name.encode(), "sha256"), "big")
 
 
-def _keys(found: Found, plan: Plan) -> npt.NDArray[np.int64]:
-    """Each group's index in the grid: mixed radix over its positions, the last dimension fastest."""
-    if not plan.grid:
-        return np.zeros(1, np.int64)
+def _keys(found: Found, level: Level) -> npt.NDArray[np.int64]:
+    """Each group's index in the levels' grids: mixed radix over its positions, the last axis fastest."""
+    if not level.grid:
+        return np.full(1, level.first, np.int64)
     keys = np.zeros(len(found["d0"]), np.int64)
-    for i, codes in enumerate(plan.grid):
+    for i, codes in enumerate(level.grid):
         keys = keys * len(codes) + np.searchsorted(np.array(codes), np.ma.getdata(found[f"d{i}"]))
-    return keys
+    return keys + level.first
 
 
-def _positions(cells: Sequence[tuple[int, ...]], plan: Plan) -> list[int]:
+def _positions(cells: Sequence[Codes], level: Level) -> list[int]:
     """The same for cells given by their codes."""
-    columns = {f"d{i}": np.array([codes[i] for codes in cells], np.int64) for i in range(len(plan.grid))}
-    keys: list[int] = _keys(columns, plan).tolist()
+    columns = {f"d{i}": np.array([codes[i] for codes in cells], np.int64) for i in range(len(level.grid))}
+    keys: list[int] = _keys(columns, level).tolist()
     return keys if cells else []

@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 
 from exchange.sandbox import disclosure, plan
 from exchange.sandbox.frames import Cells
-from exchange.sandbox.query import AggregateQuery
+from exchange.sandbox.plan import Codes, Level, Plan
+from exchange.sandbox.query import AggregateQuery, Profile
 from exchange.sandbox.schema import Manifest, SchemaError, manifest_from_json
 from exchange.sandbox.terms import Terms
 
@@ -81,21 +82,28 @@ class Engine:
         manifest = self.manifest(resource, snapshot)
         table = self._table(resource, snapshot)
         compiled = plan.compile(query, manifest, terms, table)
-        found = self._found(compiled.sql)
-        if compiled.sigmas:
-            from exchange.sandbox.noise import discrete_gaussian  # takes a moment to load, and only this needs it
+        found = [self._found(level.sql) for level in compiled.levels]
+        match Profile(terms.profile):
+            case Profile.OPEN:
+                return disclosure.open_cells(found, compiled)
+            case Profile.GUARDED:
+                looked = [self._looked(*each, compiled, terms) for each in zip(found, compiled.levels, strict=True)]
+                return disclosure.guarded_cells(looked, compiled, terms, self._secret)
+            case Profile.PRIVATE:
+                from exchange.sandbox.noise import discrete_gaussian  # takes a moment to load; only this needs it
 
-            return disclosure.private_cells(found, compiled, discrete_gaussian)
-        if compiled.again is None:
-            return disclosure.open_cells(found, compiled)
-        seen = disclosure.cells_of(found, compiled)
+                return disclosure.private_cells(found, compiled, discrete_gaussian)
+
+    def _looked(
+        self, found: disclosure.Found, level: Level, compiled: Plan, terms: Terms
+    ) -> tuple[dict[Codes, disclosure.Cell], dict[Codes, disclosure.Cell]]:
+        """The cells of a level as the first look saw them, and exactly those that it does not settle."""
+        seen = disclosure.cells_of(found, level)
         unclear = [codes for codes, cell in seen.items() if not disclosure.settled(cell, compiled.parts, terms)]
-        exact = {}
-        if unclear:
-            all_of_them = len(unclear) == len(seen)
-            again = self._found(compiled.again(None if all_of_them else unclear))
-            exact = disclosure.cells_of(again, compiled)
-        return disclosure.guarded_cells(seen, exact, compiled, terms, self._secret)
+        if not unclear or level.again is None:
+            return seen, {}
+        again = self._found(level.again(None if len(unclear) == len(seen) else unclear))
+        return seen, disclosure.cells_of(again, level)
 
     def _found(self, sql: str) -> disclosure.Found:
         try:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-from exchange.sandbox.derived import Rule, coarser, domain_of, ranges, rule_from_json
+from exchange.sandbox.derived import Rule, coarser, domain_of, ranges, rule_from_json, within
 from exchange.sandbox.derived import Value as Value
 
 
@@ -29,7 +29,7 @@ class Role(StrEnum):
     ENTITY = "entity"  # the protected unit; never shown, only counted
 
 
-RESERVED = frozenset({"status"})  # released or suppressed, see answer.table
+RESERVED = frozenset({"status", "level"})  # released or suppressed, and of a ROLLUP, see answer.table
 LARGEST = 2**53 - 1  # integers that JSON carries exactly (RFC 8785): they stand in orders and manifests
 
 
@@ -137,6 +137,34 @@ class Manifest:
             "taken_at": self.taken_at,
         }  # fmt: skip
         return found if self.with_nulls is None else found | {"with_nulls": list(self.with_nulls)}
+
+
+def nests(schema: Schema, coarse: Column, fine: Column) -> bool:
+    """Whether each value of `fine` lies in one value of `coarse`, by the rules of derived columns of `schema`."""
+    step: Column | None = coarse
+    while step is not None and step.derived is not None:
+        if step.derived.of == fine.name:
+            return True
+        step = schema.get(step.derived.of)
+    one, other = coarse.derived, fine.derived
+    return one is not None and other is not None and one.of == other.of and within(other.by, one.by)
+
+
+def nested_codes(schema: Schema, coarse: Column, fine: Column) -> tuple[int, ...]:
+    """For each code of `fine`, from 0, the code of the dimension `coarse` that it nests in."""
+    rules: list[Rule] = []
+    step: Column | None = coarse
+    while step is not None and step.derived is not None and step.name != fine.name:
+        rules.append(step.derived)
+        step = schema.get(step.derived.of)
+    if (step is None or step.name != fine.name) and coarse.derived is not None:
+        rules = [coarse.derived]  # two periods of one date: the coarse one of a fine one's first day
+    values = list(fine.domain)
+    for rule in reversed(rules):
+        known = iter(coarser(rule, [value for value in values if value is not None]))
+        values = [None if value is None else next(known) for value in values]
+    numbers = codes(coarse)
+    return (0, *(numbers.get(value, 0) for value in values))
 
 
 def codes(column: Column) -> Mapping[Value, int]:

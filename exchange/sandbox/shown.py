@@ -13,7 +13,7 @@ import pyarrow as pa
 from exchange.sandbox.query import Op, Output
 from exchange.sandbox.query.view import Arithmetic, Blank, Calculation, Having, Holds, Joined, Negated, Term, View
 
-STATUS = "status"
+LEVEL, STATUS = "level", "status"
 MOST_DIGITS = 18  # after the point, of a calculated decimal; beyond that it is a float64
 
 Number = int | Fraction
@@ -28,7 +28,7 @@ _COMPARISONS: dict[Op, Callable[[Number, Number], bool]] = {
 
 
 def shown(table: pa.Table, outputs: Sequence[Output], view: View[str]) -> pa.Table:
-    """`outputs` of the rows of a release's `table` that `view` chooses, then `status`.
+    """`outputs` of the rows of a release's `table` that `view` chooses, then its `level` if it has one, and `status`.
 
     A calculated column is float64 where it divides or a part of it is float64; else int64, or decimal128 with
     the digits after the point that its parts have. It is null where a part is null, where it divides by zero,
@@ -49,7 +49,8 @@ def shown(table: pa.Table, outputs: Sequence[Output], view: View[str]) -> pa.Tab
             if f"{output.source}_{end}" in table.column_names:
                 columns.append(table[f"{output.source}_{end}"])
                 labels.append(f"{output.label}_{end}")
-    return pa.table([*columns, table[STATUS]], names=[*labels, STATUS])
+    also = [name for name in (LEVEL, STATUS) if name in table.column_names]
+    return pa.table([*columns, *(table[name] for name in also)], names=[*labels, *also])
 
 
 class Numbers:

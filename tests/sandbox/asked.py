@@ -58,7 +58,8 @@ def ours(database: duckdb.DuckDBPyConnection, text: str) -> list[tuple[Any, ...]
     bound = query.bind(sql.parse(text), SCHEMA, Profile.OPEN)
     asked = query.from_json(query.to_json(bound.query), SCHEMA, OPEN)
     compiled = plan.compile(asked, MANIFEST, OPEN)
-    cells = disclosure.open_cells(database.execute(compiled.sql).fetchnumpy(), compiled)
+    found = [database.execute(statement).fetchnumpy() for statement in (level.sql for level in compiled.levels)]
+    cells = disclosure.open_cells(found, compiled)
     table = answer.table(cells, asked, MANIFEST, OPEN)
     table = shown(table, *query.shown_from_json(json.loads(json.dumps(query.shown_json(bound)))))
     columns = [column.to_pylist() for column in table.columns[:-1]]

@@ -159,7 +159,7 @@ def test_many_spans_are_looked_up_and_few_are_compared() -> None:
             )
         )
         asked = query.bind(sql.parse("SELECT odd, COUNT(*) FROM t GROUP BY odd"), schema, Profile.OPEN).query
-        text = plan.compile(asked, Manifest("r", "s", schema, rows=size), Terms("open"), "t").sql
+        text = plan.compile(asked, Manifest("r", "s", schema, rows=size), Terms("open"), "t").levels[0].sql
         connection = duckdb.connect()
         connection.execute(f"CREATE TABLE t AS SELECT i::USMALLINT AS fine FROM range({size + 1}) r(i)")
         found = sorted(connection.execute(text).fetchall())
@@ -181,6 +181,76 @@ def test_a_guarded_bin_is_a_public_grid_of_its_own(tmp_path: Path) -> None:
     assert alone["count"].tolist() == [found.loc["long", "count"]]
     with pytest.raises(Problem, match="filter_not_allowed"):
         taken.ask("SELECT COUNT(*) FROM flights WHERE distance > 10")
+
+
+@pytest.mark.parametrize(("names", "keys"), [("year, quarter, week", ""), ("month, year", ""), ("year, month", "ok")])
+def test_a_rollup_is_of_a_declared_hierarchy_coarse_to_fine(air: Snapshot, names: str, keys: str) -> None:
+    text = f"SELECT {names}, COUNT(*) FROM air GROUP BY ROLLUP({names})"
+    if keys:
+        assert air.bind(text).rollup == ("year", "month")
+        return
+    with pytest.raises(Problem, match="column_not_dimension"):
+        air.bind(text)
+
+
+@pytest.mark.parametrize("names", ["year, quarter, month, day", "urban, district, station", "grade, band"])
+def test_a_hierarchy_rolls_up_as_duckdb_has_it(air: Snapshot, database: duckdb.DuckDBPyConnection, names: str) -> None:
+    columns = names.split(", ")
+    inner = ", ".join(f"{AS_SQL.get(name, name)} AS {name}" for name in columns)
+    due = database.execute(
+        f"""SELECT {names}, count(*), bit_count(grouping({names})) FROM (SELECT {inner}, pm25 FROM raw WHERE pm25 > 9)
+            GROUP BY ROLLUP({names})"""
+    ).fetchall()
+    found = air.ask(f"SELECT COUNT(*) FROM air WHERE pm25 > 9 GROUP BY ROLLUP({names})")
+    shown = found[[*columns, "count", "level"]].astype(object).values.tolist()
+    plain = [tuple(None if pd.isna(value) else value for value in row) for row in shown]
+    assert sorted(plain, key=repr) == sorted(due, key=repr)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("GROUP BY month", 1 + 3),
+        ("GROUP BY year, month", 1 + 3),
+        ("GROUP BY year, quarter, month, day", 1 + 60),
+        ("WHERE year IS NULL GROUP BY year, month", 1),
+        ("WHERE month = '2026-02-01' GROUP BY quarter, month", 1),
+        ("WHERE quarter IS NOT NULL GROUP BY quarter, day", 60),
+        ("GROUP BY week, month", (1 + 9) * (1 + 3)),
+        ("GROUP BY urban, station, band", (1 + 3) * (1 + 3)),
+        ("GROUP BY ROLLUP(year, quarter, month)", 4 + 2 + 2 + 1),
+    ],
+)
+def test_a_grid_has_no_cells_that_a_hierarchy_rules_out(air: Snapshot, text: str, size: int) -> None:
+    asked = air.bind(f"SELECT COUNT(*) FROM air {text}")
+    assert plan.shape(asked, air.manifest, air.terms).cells == size
+    air.cells(asked)
+
+
+@pytest.mark.parametrize("names", ["year, month", "urban, station", "week, month, year", "quarter, year, day"])
+def test_nested_dimensions_group_as_duckdb_has_it(
+    air: Snapshot, database: duckdb.DuckDBPyConnection, names: str
+) -> None:
+    columns = names.split(", ")
+    inner = ", ".join(f"{AS_SQL.get(name, name)} AS {name}" for name in columns)
+    due = database.execute(
+        f"SELECT {names}, count(*) FROM (SELECT {inner} FROM raw WHERE pm25 > 40) GROUP BY {names}"
+    ).fetchall()
+    found = air.ask(f"SELECT {names}, COUNT(*) FROM air WHERE pm25 > 40 GROUP BY {names}")
+    shown = found[[*columns, "count"]].astype(object).values.tolist()
+    plain = [tuple(None if pd.isna(value) else value for value in row) for row in shown]
+    assert sorted(plain, key=repr) == sorted(due, key=repr)
+
+
+def test_a_guarded_rollup_has_every_cell_of_every_level_and_the_same_noise_as_its_parts(tmp_path: Path) -> None:
+    taken = snapshots.flights(tmp_path)
+    found = taken.ask("SELECT carrier, COUNT(*), SUM(distance) FROM flights GROUP BY origin, ROLLUP(carrier)")
+    assert found["level"].value_counts().to_dict() == {0: 4 * 6, 1: 4}
+    columns = ["origin", "count", "sum_distance", "status"]
+    alone = taken.ask("SELECT COUNT(*), SUM(distance) FROM flights GROUP BY origin")
+    assert found[found["level"] == 1][columns].reset_index(drop=True).equals(alone[columns])
+    fine = taken.ask("SELECT COUNT(*), SUM(distance) FROM flights GROUP BY origin, carrier")
+    assert found[found["level"] == 0][columns].reset_index(drop=True).equals(fine[columns])
 
 
 def test_a_derived_dimension_changes_no_row_key(tmp_path: Path) -> None:

@@ -64,9 +64,9 @@ def cell(code: int = 1, entities: int = 40, largest: int = 100, key: int = 7) ->
 
 def release(*cells: dict[str, int], secret: bytes = SECRET, terms: Terms = TERMS) -> Cells:
     """As if the first look had proved nothing, and all were asked again."""
-    exact = cells_of(found(*cells), GUARDED)
+    exact = cells_of(found(*cells), GUARDED.levels[0])
     seen = {codes: look(cell, most=cell["v0"]) for codes, cell in exact.items()}
-    return guarded_cells(seen, exact, GUARDED, terms, secret)
+    return guarded_cells([(seen, exact)], GUARDED, terms, secret)
 
 
 def look(cell: Mapping[str, int], most: int = 1) -> dict[str, int]:
@@ -187,7 +187,7 @@ def test_open_cells_are_sorted_by_key_and_keep_their_nulls() -> None:
     query = AggregateQuery((Measure(Function.COUNT), Measure(Function.SUM, "x")), ("g",))
     compiled: Plan = plan.compile(query, MANIFEST, Terms("open"))
     sums = np.ma.masked_array([5, 6], mask=[False, True])
-    cells = open_cells({"d0": np.array([3, 1]), "v0": np.array([8, 9]), "v1": sums}, compiled)
+    cells = open_cells([{"d0": np.array([3, 1]), "v0": np.array([8, 9]), "v1": sums}], compiled)
     assert cells["key"].tolist() == [1, 3]
     assert cells["values"].tolist() == [[9, 0], [8, 5]]
     assert cells["nulls"].tolist() == [2, 0]

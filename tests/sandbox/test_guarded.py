@@ -146,7 +146,7 @@ def test_the_table_has_cells_of_every_sort(taken: Snapshot) -> None:
     asked = taken.bind("SELECT kind, COUNT(*), SUM(x) FROM data GROUP BY kind")
     compiled = plan.compile(asked, taken.manifest, taken.terms, "snapshot_1")
     taken.cells(asked)
-    seen = disclosure.cells_of(taken.engine._found(compiled.sql), compiled)
+    seen = disclosure.cells_of(taken.engine._found(compiled.levels[0].sql), compiled.levels[0])
     found = {KINDS[codes[0] - 1]: disclosure.settled(cell, compiled.parts, TERMS) for codes, cell in seen.items()}
     assert found == {
         "crowd": True, "signed": False, "tail": False, "heavy": False, "nulls": False, "few": False, "lone": False,

@@ -17,7 +17,7 @@ from exchange.sandbox.query.model import AggregateQuery
 from exchange.sandbox.schema import Column, Kind, Manifest, Role, Schema
 from exchange.sandbox.shown import shown
 from exchange.sandbox.terms import Terms
-from tests.sandbox.asked import OPEN, SCHEMA, connect, in_any_order, ours, theirs
+from tests.sandbox.asked import OPEN, ROWS, SCHEMA, connect, in_any_order, ours, theirs
 
 GUARDED = Terms("guarded", threshold=10)
 
@@ -84,9 +84,13 @@ def test_a_variance_that_could_overflow_is_refused_by_public_figures_alone() -> 
 def test_the_largest_squares_that_are_accepted_do_not_overflow(database: duckdb.DuckDBPyConnection) -> None:
     top = 2**31 - 1
     schema = Schema((Column("m", Kind.INTEGER, Role.MEASURE, low=-top, high=top),))
-    sql_text = plan.compile(
-        AggregateQuery((Measure(Function.VARIANCE, "m"),)), Manifest("r", "s", schema, rows=2), OPEN, "wide"
-    ).sql
+    sql_text = (
+        plan.compile(
+            AggregateQuery((Measure(Function.VARIANCE, "m"),)), Manifest("r", "s", schema, rows=2), OPEN, "wide"
+        )
+        .levels[0]
+        .sql
+    )
     database.execute(f"CREATE OR REPLACE TABLE wide AS SELECT unnest([{top}, {-top}])::INTEGER AS m")
     assert database.execute(sql_text).fetchall() == [(2, 2 * top * top, 0)]
 
@@ -226,6 +230,68 @@ def test_a_share_is_rounded_once() -> None:
     assert found["share"].to_pylist() == [float(Fraction(100 * (2**53 + 1), 3))]
 
 
+# --- ROLLUP
+
+
+@pytest.mark.parametrize(
+    ("groups", "order"),
+    [("ROLLUP(s)", ""), ("t, ROLLUP(s)", ""), ("ROLLUP(s)", "HAVING COUNT(*) > 9 ORDER BY SUM(m) DESC, s LIMIT 3")],
+)
+@pytest.mark.parametrize("where", FILTERS[1:])
+def test_a_rollup_is_what_duckdb_gives(
+    database: duckdb.DuckDBPyConnection, groups: str, order: str, where: str
+) -> None:
+    items = "s, COUNT(*), SUM(m), AVG(far), COUNT(DISTINCT t), STDDEV(m)"
+    asked, rest = f"SELECT {items} FROM p", f"FROM p WHERE {where} GROUP BY {groups} {order}"
+    database.execute("SET default_null_order = 'nulls_last'")
+    found = ours(database, f"{asked} WHERE {where} GROUP BY {groups} {order}")
+    due = theirs(database, f"SELECT {items}, grouping(s) {rest}")
+    assert found == due if order else in_any_order(found) == in_any_order(due)
+
+
+def test_levels_stand_after_one_another_and_can_be_chosen(database: duckdb.DuckDBPyConnection) -> None:
+    text = "SELECT t, COUNT(*) FROM p GROUP BY ROLLUP(t)"
+    assert [row[2] for row in ours(database, text)] == [0, 0, 0, 1]
+    assert ours(database, text + " HAVING level = 1") == [(None, len(ROWS), 1)]
+    assert [row[2] for row in ours(database, text + " ORDER BY level DESC")] == [1, 0, 0, 0]
+    assert refusal("SELECT t, COUNT(*) FROM p GROUP BY t ORDER BY level").code == "column_unknown"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("SELECT COUNT(*) FROM p GROUP BY ROLLUP(s, t)", "column_not_dimension"),
+        ("SELECT COUNT(*) FROM p GROUP BY s, ROLLUP(s)", "sql_unsupported"),
+        ("SELECT COUNT(*) FROM p GROUP BY ROLLUP(s, s)", "sql_unsupported"),
+        ("SELECT COUNT(*) FROM p GROUP BY ROLLUP(s), ROLLUP(t)", "sql_unsupported"),
+        ("SELECT COUNT(*) FROM p GROUP BY ROLLUP((s, t))", "sql_unsupported"),
+        ("SELECT COUNT(*) FROM p GROUP BY CUBE(s)", "sql_unsupported"),
+        ("SELECT COUNT(*) FROM p GROUP BY GROUPING SETS (s)", "sql_unsupported"),
+        ("SELECT COUNT(*) FROM p GROUP BY s WITH ROLLUP", "sql_unsupported"),
+        ("SELECT COUNT(*) FROM p GROUP BY ROLLUP(m)", "column_not_dimension"),
+        ("SELECT COUNT(*) AS level FROM p", "sql_unsupported"),
+        ("SELECT COUNT(*) AS status FROM p", "sql_unsupported"),
+    ],
+)
+def test_a_rollup_of_no_hierarchy_is_refused(text: str, code: str) -> None:
+    assert refusal(text).code == code
+
+
+def test_json_says_what_sql_says_of_rollups_and_the_node_checks_them() -> None:
+    asked = query.bind(sql.parse("SELECT s, COUNT(*) FROM p GROUP BY ROLLUP(s)"), SCHEMA, Profile.OPEN).query
+    body = {"product": "p", "measures": [{"function": "count"}], "rollup": ["s"]}
+    assert query.bind(query.parse_json(body), SCHEMA, Profile.OPEN).query == asked
+    wire = query.to_json(asked)
+    assert query.from_json(wire, SCHEMA, OPEN) == asked
+    for rollup, code in [
+        ([], "field_invalid"), (["t"], "field_invalid"), ("s", "field_invalid"), (["s", "s"], "sql_unsupported"),
+        (None, "field_invalid"), (["no"], "field_invalid"), ([1], "field_invalid"),
+    ]:  # fmt: skip
+        with pytest.raises(Problem) as caught:
+            query.from_json(wire | {"rollup": rollup}, SCHEMA, OPEN)
+        assert caught.value.code == code
+
+
 VIEWS = [
     "HAVING COUNT(*) > 10",
     "HAVING SUM(m) > 5 AND NOT AVG(far) < 31000.5",
@@ -267,3 +333,30 @@ def test_ties_stand_in_the_grids_order_and_suppressed_rows_last_and_behind_every
     ]:
         bound = query.bind(sql.parse(f"SELECT s, COUNT(*) FROM p GROUP BY s {view}"), SCHEMA, Profile.OPEN)
         assert shown(table, bound.outputs, bound.view)["s"].to_pylist() == due
+
+
+WORDS = [
+    *("COUNT(*)", "SUM(m)", "AVG(far)", "STDDEV(m)", "s", "t", "n", "level", "ROLLUP(s)", "FILTER (WHERE m > 1)"),
+    *("SELECT", "AS", "FROM", "p", "WHERE", "GROUP", "BY", "HAVING", "ORDER", "LIMIT", "DESC", "CASE WHEN", "THEN"),
+    *("ELSE", "END", "AND", "OR", "NOT", "NULL", "IS", "IN", *"(),+-*/<=>", "1", "0.5", "2"),
+]
+PIECES = st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join)
+
+
+@settings(deadline=None)
+@given(PIECES, PIECES, PIECES, PIECES)
+def test_whatever_is_accepted_is_answered(
+    database: duckdb.DuckDBPyConnection, item: str, group: str, having: str, order: str
+) -> None:
+    for text in (
+        f"SELECT COUNT(*) AS n, SUM(m) {item} FROM p GROUP BY s, t {group}",
+        f"SELECT s, AVG(far) AS n FROM p GROUP BY ROLLUP(s) HAVING n {having}",
+        f"SELECT s, t, SUM(m) AS n FROM p GROUP BY s, t ORDER BY n {order}",
+        f"SELECT {item} FROM p GROUP BY {group} HAVING {having} ORDER BY {order}",
+    ):
+        try:
+            found = ours(database, text)
+        except Problem as problem:
+            assert problem.status in (400, 403)
+        else:
+            assert isinstance(found, list)

@@ -154,7 +154,7 @@ REFUSALS = [
     ("SELECT SUM(CAST(a AS INT)) FROM x", "sql_unsupported"),
     ("SELECT COUNT(*) FROM x GROUP BY 1", "sql_unsupported"),
     ("SELECT COUNT(*) FROM x GROUP BY ALL", "sql_unsupported"),
-    ("SELECT COUNT(*) FROM x GROUP BY ROLLUP (a)", "sql_unsupported"),
+    ("SELECT COUNT(*) FROM x GROUP BY CUBE (a)", "sql_unsupported"),
     ("SELECT COUNT(*) FROM x HAVING COUNT(*) > 'a'", "sql_unsupported"),
     ("SELECT COUNT(*) FROM x HAVING COUNT(*)", "sql_unsupported"),
     ("SELECT COUNT(*) FROM x HAVING COUNT(*) IN (SELECT 1)", "sql_unsupported"),
@@ -250,7 +250,7 @@ def test_no_message_repeats_what_sqlglot_says(caplog: pytest.LogCaptureFixture) 
 
 
 SOUP = """SELECT COUNT SUM AVG DISTINCT FROM WHERE GROUP BY AND OR NOT IN BETWEEN IS NULL TRUE DATE AS a b x
-CAST OVER FILTER HAVING ORDER LIMIT CASE WHEN THEN ELSE END MEDIAN WITHIN STDDEV
+CAST OVER FILTER HAVING ORDER LIMIT CASE WHEN THEN ELSE END MEDIAN WITHIN STDDEV ROLLUP DESC + - /
 UNION WITH JOIN VALUES INTERVAL ARRAY EXISTS ( ) * , = <> <
 'x' '2013-01-01' 1 -1 2.5 "c-d" ; -- /* */ [ ] { } :: ? $1 :p @x . -> || + ! e'x' `q`"""
 

@@ -112,6 +112,15 @@ def test_another_view_is_of_the_same_release_and_is_charged_for_the_whole_of_it(
     assert market.buyer.get(body["links"]["self"]).json()["rows"] == body["rows"]
 
 
+def test_every_level_of_a_rollup_is_released_and_charged(market: Market) -> None:
+    body = market.buyer.ask(f"SELECT carrier, COUNT(*) AS n FROM {GUARDED} GROUP BY ROLLUP(carrier)").json()
+    plain = market.buyer.ask(f"SELECT carrier, COUNT(*) AS n FROM {GUARDED} GROUP BY carrier").json()
+    assert [column["name"] for column in body["columns"]] == ["carrier", "n", "level", "status"]
+    assert [row[2] for row in body["rows"]] == [0] * len(plain["rows"]) + [1]
+    assert [[row[0], row[1], row[3]] for row in body["rows"][:-1]] == plain["rows"]
+    assert body["cells"]["charged"] == plain["cells"]["charged"] + 1
+
+
 def test_json_and_sql_ask_the_same(market: Market) -> None:
     sql = market.buyer.ask(f"SELECT carrier, COUNT(*) FROM {GUARDED} GROUP BY carrier").json()
     query = {"product": GUARDED, "measures": [{"function": "count"}], "dimensions": ["carrier"]}

@@ -6,48 +6,48 @@ schema and the number of rows, which are public.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from exchange.sandbox.frames import Shape
 from exchange.sandbox.plan import exact, guarded, private
+from exchange.sandbox.plan.guarded import Codes
 from exchange.sandbox.plan.totals import Part, bounds, centre, parts, parts_of
 from exchange.sandbox.query import AggregateQuery, Profile, Total
-from exchange.sandbox.query.grid import Grid, cells, grid
+from exchange.sandbox.query.grid import Grid, axes, cells, grids, sizes
 from exchange.sandbox.schema import Manifest, Schema
 from exchange.sandbox.terms import Terms
 
 __all__ = [
-    "Part",
-    "Plan",
-    "Total",
-    "centre",
-    "compile",
-    "deadline",
-    "most_cells",
-    "parts",
-    "parts_of",
-    "shape",
-    "sigmas",
-]
+    "Codes", "Level", "Part", "Plan", "Total", "centre", "compile", "deadline", "most_cells", "parts", "parts_of",
+    "shape", "sigmas",
+]  # fmt: skip
 
 CELL_WORK = 100  # a cell of a guarded answer costs as much as this many rows: its noise is an HMAC per total
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What the engine runs, and how its small result becomes cells.
+class Level:
+    """One level of a query: a statement, the grid of its cells, and the key of the first of them.
 
-    The result of `sql` has columns d0, d1 … (codes of the dimensions) and, on `open`, v0, v1 … (one per part of
-    `parts`); on `guarded` those of guarded.look. `again` makes the statement that asks some cells, given as
-    their codes, again, with the columns of guarded.exact. `sigmas` are the scales of the noise of each part on
-    `private`.
+    The statement's result has columns d0, d1 … (codes of the axes) and, on `open` and `private`, v0, v1 … (one for
+    each part); on `guarded` those of guarded.look. There `again` makes the statement that asks some cells, given
+    as their codes, again, with the columns of guarded.exact.
     """
 
     sql: str
-    again: Callable[[Sequence[guarded.Codes] | None], str] | None
-    parts: tuple[Part, ...]
     grid: Grid
+    first: int
+    again: Callable[[Sequence[Codes] | None], str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the engine runs, and how its small results become cells. `sigmas` are the scales of the parts' noise
+    on `private`."""
+
+    levels: tuple[Level, ...]
+    parts: tuple[Part, ...]
     shape: Shape
     sigmas: tuple[float, ...] = ()
 
@@ -61,7 +61,7 @@ def shape(query: AggregateQuery, manifest: Manifest, terms: Terms) -> Shape:
     sigmas(query, manifest.schema, terms)
     ranges = [bounds(part, manifest, terms) for part in parts(query, manifest.schema, terms)]
     guarded = Profile(terms.profile) is not Profile.OPEN
-    size = cells(grid(query, manifest.schema))
+    size = cells(grids(query, manifest.schema))
     complete = guarded or not query.dimensions
     return Shape(size, complete, tuple(low for low, _ in ranges), tuple(high for _, high in ranges))
 
@@ -71,22 +71,24 @@ def most_cells(query: AggregateQuery, manifest: Manifest, terms: Terms) -> int:
 
     A query that was bound has no more of them than bind.MAX_CELLS.
     """
-    size = cells(grid(query, manifest.schema))
-    if Profile(terms.profile) is Profile.OPEN and query.dimensions:
-        return min(size, manifest.rows)
-    return size
+    keys = grids(query, manifest.schema)
+    if Profile(terms.profile) is not Profile.OPEN:
+        return cells(keys)
+    return sum(min(size, manifest.rows) if grid else size for size, grid in zip(sizes(keys), keys, strict=True))
 
 
 def deadline(query: AggregateQuery, manifest: Manifest, terms: Terms, rows_per_second: int, start_ms: int) -> float:
     """Seconds from receipt to answer; 0.0 for `open`, which has no deadline.
 
-    `rows_per_second` is the declared capacity for one total, `start_ms` what any plan takes. A deadline is the
-    same for every snapshot with as many rows, whatever is in them.
+    `rows_per_second` is the declared capacity for one total, where a filtered one counts for two, and `start_ms`
+    what any plan takes. A deadline is the same for every snapshot with as many rows, whatever is in them.
     """
     if Profile(terms.profile) is Profile.OPEN:
         return 0.0
-    work = manifest.rows + CELL_WORK * cells(grid(query, manifest.schema))
-    return start_ms / 1000 + work * (1 + len(parts(query, manifest.schema, terms))) / rows_per_second
+    work = manifest.rows * len(query.levels) + CELL_WORK * cells(grids(query, manifest.schema))
+    totals = parts(query, manifest.schema, terms)
+    filtered = sum(part.where is not None for part in totals)
+    return start_ms / 1000 + work * (1 + len(totals) + filtered) / rows_per_second
 
 
 def sigmas(query: AggregateQuery, schema: Schema, terms: Terms) -> tuple[float, ...]:
@@ -97,15 +99,33 @@ def sigmas(query: AggregateQuery, schema: Schema, terms: Terms) -> tuple[float, 
 
 
 def compile(query: AggregateQuery, manifest: Manifest, terms: Terms, table: str = "snapshot") -> Plan:
-    """The plan of `query` over the native table `table`, a name the engine chose. Raises as `shape` does."""
-    schema, keys, totals = manifest.schema, grid(query, manifest.schema), parts(query, manifest.schema, terms)
-    again = None
+    """The plan of `query` over the native table `table`, a name the engine chose. Raises as `shape` does.
+
+    Every level is a statement by itself: how many entities a coarse cell has does not follow from the finer ones.
+    """
+    schema, totals, first, levels = manifest.schema, parts(query, manifest.schema, terms), 0, []
+    keys = grids(query, schema)
+    for level, grid, size in zip(query.levels, keys, sizes(keys), strict=True):
+        along = replace(level, dimensions=axes(level, schema))
+        levels.append(_level(along, grid, first, totals, manifest, terms, table))
+        first += size
+    return Plan(tuple(levels), totals, shape(query, manifest, terms), sigmas(query, schema, terms))
+
+
+def _level(
+    along: AggregateQuery,
+    grid: Grid,
+    first: int,
+    totals: tuple[Part, ...],
+    manifest: Manifest,
+    terms: Terms,
+    table: str,
+) -> Level:
     match Profile(terms.profile):
         case Profile.OPEN:
-            sql = exact.sql(query, totals, manifest, cells(keys), table)
+            return Level(exact.sql(along, totals, manifest, cells((grid,)), table), grid, first)
         case Profile.GUARDED:
-            sql = guarded.look(query, totals, manifest, cells(keys), table)
-            again = partial(guarded.exact, query, totals, schema, table)
+            again = partial(guarded.exact, along, totals, manifest.schema, table)
+            return Level(guarded.look(along, totals, manifest, cells((grid,)), table), grid, first, again)
         case Profile.PRIVATE:
-            sql = private.sql(query, totals, manifest, cells(keys), terms, table)
-    return Plan(sql, again, totals, keys, shape(query, manifest, terms), sigmas(query, schema, terms))
+            return Level(private.sql(along, totals, manifest, cells((grid,)), terms, table), grid, first)

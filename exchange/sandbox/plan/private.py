@@ -9,8 +9,9 @@ their rank, and values that intake has clamped, so one entity moves the cells of
     sum of squares      L2 ≤ rows · h²
     count of entities   0 or 1 in each of at most min(rows, cells) cells: L2 ≤ √min(rows, cells)
 
-A filter only leaves rows out. The discrete Gaussian of scale σ on a vector of that L2 costs ρ = L2² / 2σ²
-(Canonne, Kamath and Steinke 2020, arXiv 2004.00010, theorem 4), and ρ adds up over the totals of a query.
+and each level of a ROLLUP is such a vector once more. A filter only leaves rows out. The discrete Gaussian of
+scale σ on a vector of that L2 costs ρ = L2² / 2σ² (Canonne, Kamath and Steinke 2020, arXiv 2004.00010, theorem 4),
+and ρ adds up over the totals of a query.
 """
 
 import math
@@ -22,7 +23,7 @@ from exchange.sandbox.plan.exact import distinct
 from exchange.sandbox.plan.totals import Part
 from exchange.sandbox.plan.words import only, rows, select, source, square, stored, test, where
 from exchange.sandbox.query import AggregateQuery, Total
-from exchange.sandbox.query.grid import cells, grid
+from exchange.sandbox.query.grid import grids, sizes
 from exchange.sandbox.schema import Column, Manifest, Schema
 from exchange.sandbox.terms import Terms
 
@@ -55,15 +56,16 @@ def sigmas(query: AggregateQuery, totals: Sequence[Part], schema: Schema, terms:
 
 def sensitivity_squared(part: Part, query: AggregateQuery, schema: Schema, terms: Terms) -> int:
     """The square of how far, in L2, one entity can move the cells of `part`."""
+    levels = sizes(grids(query, schema))  # of a ROLLUP: each has all rows once more
     match part.total:
         case Total.ENTITIES:
-            return min(terms.rows, cells(grid(query, schema)))
+            return sum(min(terms.rows, size) for size in levels)
         case Total.SUM if part.column is not None:
-            return (terms.rows * reach(part.column, part.about)) ** 2
+            return len(levels) * (terms.rows * reach(part.column, part.about)) ** 2
         case Total.SQUARES if part.column is not None:
-            return int((terms.rows * reach(part.column, part.about) ** 2) ** 2)
+            return len(levels) * int((terms.rows * reach(part.column, part.about) ** 2) ** 2)
         case _:
-            return terms.rows**2
+            return len(levels) * terms.rows**2
 
 
 def reach(column: Column, about: int) -> int:

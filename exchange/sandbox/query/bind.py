@@ -3,9 +3,12 @@
 The rules of DESIGN section 4 stand in `Rules`; the node asks them again of what the exchange sends.
 """
 
+from collections.abc import Collection, Sequence
+from itertools import pairwise
+
 from exchange.errors import Problem
 from exchange.sandbox.query.faults import Faults
-from exchange.sandbox.query.grid import cells, grid
+from exchange.sandbox.query.grid import cells, grids
 from exchange.sandbox.query.model import (
     MADE_OF,
     AggregateQuery,
@@ -43,8 +46,9 @@ from exchange.sandbox.query.view import (
     size,
     terms,
 )
-from exchange.sandbox.schema import Column, Role, Schema
+from exchange.sandbox.schema import RESERVED, Column, Role, Schema, nests
 
+LEVEL = "level"  # the column of an answer that tells the levels of a ROLLUP apart
 MAX_MEASURES = 16
 MAX_DIMENSIONS = 6
 MAX_TERMS = 200  # operations, aggregates and numbers in calculations, HAVING and ORDER BY
@@ -105,6 +109,16 @@ class Rules:
             name = None
         return Measure(function, name, where, at)
 
+    def rollup(self, plain: Collection[str], names: Sequence[str]) -> None:
+        """Refuses what is no hierarchy: each name finer than the one before it, and none grouped by as well."""
+        if set(plain) & set(names) or len(set(names)) < len(names):
+            self.faults.add("sql_unsupported", "a dimension is rolled up once, and not grouped by besides")
+        for coarse, fine in pairwise(names):
+            one, other = self.schema.get(coarse), self.schema.get(fine)
+            if one and other and coarse != fine and not nests(self.schema, one, other):
+                hint = "ROLLUP takes the levels of a declared hierarchy, coarse to fine"
+                self.faults.add("column_not_dimension", f"{fine} is not declared as finer than {coarse}", hint)
+
     def filter(self, name: str) -> Column | None:
         """The column to filter by, if it may be."""
         column = self._column(name)
@@ -119,7 +133,7 @@ class Rules:
 
     def whole(self, query: AggregateQuery) -> None:
         """What is known once every part is: the grid, the names of the answer, the product itself."""
-        self.size("cells", cells(grid(query, self.schema)), MAX_CELLS[self.profile])
+        self.size("cells", cells(grids(query, self.schema)), MAX_CELLS[self.profile])
         self._names(query)
         if self.profile is not Profile.OPEN and self.schema.entity is None:
             self.faults.add("product_not_queryable", "the product shows no protected entity to count")
@@ -175,9 +189,14 @@ def bind(question: Question, schema: Schema, profile: Profile) -> Bound:
     """
     faults = Faults()
     rules = Rules(schema, profile, faults)
-    groups = [rules.declared(group) if isinstance(group, Truncated) else group for group in question.group_by]
+    plain, rollup = (
+        [rules.declared(group) if isinstance(group, Truncated) else group for group in part]
+        for part in (question.group_by, question.rollup)
+    )
+    groups = [*plain, *rollup]
     for name in groups:
         rules.dimension(name)
+    rules.rollup(plain, rollup)
     asked = _aggregates(question, rules)
     fit = _check_conditions([question.where, *(item.where for item in asked)], rules)
     where = _where(question.where if fit else None, rules)
@@ -190,12 +209,12 @@ def bind(question: Question, schema: Schema, profile: Profile) -> Bound:
     faults.settle()  # what a view names is looked up in a question of bounded size
     view = _view(question, set(groups), names, outputs, faults)
     faults.settle()
-    query = AggregateQuery(ordered({m for m in measures.values() if m}), tuple(sorted({*groups})), where)
+    query = AggregateQuery(ordered({m for m in measures.values() if m}), tuple(sorted({*groups})), where, tuple(rollup))
     rules.whole(query)
     calculated: list[Term[str]] = [output.source for output in outputs if isinstance(output.source, Calculation)]
     calculated += terms(view)
     per_row = sum(size(term) for term in calculated)
-    rules.size("calculated values", per_row * cells(grid(query, schema)), MAX_CALCULATED)
+    rules.size("calculated values", per_row * cells(grids(query, schema)), MAX_CALCULATED)
     faults.settle()
     return Bound(query, outputs, view)
 
@@ -277,7 +296,7 @@ def _view(
     def known(leaf: Named) -> Term[str]:
         if isinstance(leaf, Item):
             return names[leaf]
-        if leaf not in labels and leaf not in groups:
+        if leaf not in labels and leaf not in groups and not (leaf == LEVEL and question.rollup):
             hint = "name a dimension of GROUP BY, a column of the answer by its label, or an aggregate"
             faults.add("column_unknown", f"{leaf[:63]!r} is no column of the answer", hint)
         return labels.get(leaf, leaf)
@@ -295,5 +314,7 @@ def _check_labels(outputs: tuple[Output, ...], faults: Faults) -> None:
     labels = [output.label for output in outputs]
     for label in {label for label in labels if labels.count(label) > 1}:
         faults.add("sql_unsupported", f"two columns are called {label[:63]!r}", "give each its own alias")
+    if reserved := RESERVED & set(labels):
+        faults.add("sql_unsupported", f"{min(reserved)} is a column of the answer already", "choose another alias")
     if any(len(label) > 63 or not label.isprintable() for label in labels):
         faults.add("sql_unsupported", "an alias is longer than 63 characters, or has some that cannot be seen")

@@ -156,9 +156,19 @@ class Measure:
 class AggregateQuery:
     """A normalized query: measures and dimensions sorted and without repeats, filters normalized.
 
-    Two questions that mean the same are the same `AggregateQuery`, hence the same stored release.
+    `rollup` are those of the dimensions that are rolled up, coarse to fine: after the cells of all dimensions
+    come those without the finest of them, and so on. Two questions that mean the same are the same
+    `AggregateQuery`, hence the same stored release.
     """
 
     measures: tuple[Measure, ...]
     dimensions: tuple[str, ...] = ()
     where: Predicate | None = None
+    rollup: tuple[str, ...] = ()
+
+    @property
+    def levels(self) -> "tuple[AggregateQuery, ...]":
+        """The query of each level of a ROLLUP, the finest first; itself alone where nothing is rolled up."""
+        gone = [set(self.rollup[len(self.rollup) - level :]) for level in range(len(self.rollup) + 1)]
+        kept = [tuple(name for name in self.dimensions if name not in names) for names in gone]
+        return tuple(AggregateQuery(self.measures, names, self.where) for names in kept)

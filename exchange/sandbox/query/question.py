@@ -1,7 +1,7 @@
 """What a buyer asked, before it is bound to a schema; and its JSON form. Pure: no Django, no I/O.
 
-JSON: `{"product", "measures": [measure], "dimensions": [dimension], "where": condition}`. A dimension is
-a name, or `{"column", "by": "week | month | quarter | year"}`. A measure is
+JSON: `{"product", "measures": [measure], "dimensions": [dimension], "rollup": [dimension], "where": condition}`. A
+dimension is a name, or `{"column", "by": "week | month | quarter | year"}`. A measure is
 `{"function", "column", "where": condition, "at": fraction of a quantile, "label"}`. A condition is
 `{"column", "op": "= <> < <= > >=", "value"}`, `{"column", "op": "in | between", "values"}`,
 `{"column", "op": "is_null"}`, `{"and": [condition]}`, `{"or": [condition]}` or `{"not": condition}`.
@@ -37,6 +37,7 @@ from exchange.sandbox.query.view import (
 MAX_DEPTH = 16
 MAX_LIMIT = 1_000_000
 BASIS_POINTS = 10_000
+_QUESTION = {"product", "measures", "dimensions", "rollup", "where", "having", "order", "limit"}
 _CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _NUMBER = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?|-?\.[0-9]{1,30}|-?[0-9]{1,30}\.")
 
@@ -130,6 +131,7 @@ class Question:
     group_by: tuple[str | Truncated, ...] = ()
     where: Condition | None = None
     view: View[Named] = WHOLE
+    rollup: tuple[str | Truncated, ...] = ()  # grouped by too, coarse to fine
 
 
 def product_code(text: str) -> str | None:
@@ -155,7 +157,7 @@ def iso_date(text: str) -> date | None:
 
 def parse_json(value: object) -> Question:
     """The question in a decoded JSON body. Raises Problem field_invalid, value_invalid, query_too_large."""
-    body = _members(value, {"product", "measures", "dimensions", "where", "having", "order", "limit"}, "the query")
+    body = _members(value, _QUESTION, "the query")
     product = product_code(_text(body.get("product"), "product"))
     if product is None:
         raise Problem("field_invalid", "product: not a product's code")
@@ -165,8 +167,9 @@ def parse_json(value: object) -> Question:
         raise Problem("field_invalid", "measures: at least one is required")
     where = body.get("where")
     condition = None if where is None else _condition(where, 0)
-    shown = tuple(dimension_item(group) for group in groups) + measures
-    return Question(product, shown, groups, condition, _view(body))
+    rollup = tuple(_dimension(name) for name in _list(body.get("rollup", []), "rollup"))
+    shown = tuple(dimension_item(group) for group in groups + rollup) + measures
+    return Question(product, shown, groups, condition, _view(body), rollup)
 
 
 def dimension_item(group: str | Truncated, label: str = "") -> Item:

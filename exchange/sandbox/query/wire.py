@@ -29,11 +29,12 @@ MAX_LEAVES = 4_000  # a NOT IN on a measure has a range before and behind each v
 
 def to_json(query: AggregateQuery) -> dict[str, Any]:
     """`query` as canonical JSON can carry it; equal queries give equal JSON."""
-    return {
+    found: dict[str, Any] = {
         "measures": [_measure_json(measure) for measure in query.measures],
         "dimensions": list(query.dimensions),
         "where": None if query.where is None else predicate_json(query.where),
     }
+    return found | {"rollup": list(query.rollup)} if query.rollup else found
 
 
 def from_json(value: object, schema: Schema, terms: Terms) -> AggregateQuery:
@@ -47,6 +48,7 @@ def from_json(value: object, schema: Schema, terms: Terms) -> AggregateQuery:
     rules = Rules(schema, Profile(terms.profile), faults)
     for name in query.dimensions:
         rules.dimension(name)
+    rules.rollup([name for name in query.dimensions if name not in query.rollup], query.rollup)
     wheres = [query.where, *(measure.where for measure in query.measures)]
     leaves = [leaf for where in wheres if where is not None for leaf in _leaves(where)]
     columns = [rules.filter(leaf.column) for leaf in leaves]
@@ -61,8 +63,9 @@ def from_json(value: object, schema: Schema, terms: Terms) -> AggregateQuery:
         ordered({measure for measure in measures if measure}),
         tuple(sorted(set(query.dimensions))),
         normalize(query.where, schema),
+        query.rollup,
     )
-    if query != normal or to_json(query) != value:
+    if query != normal or to_json(query) != value or not set(query.rollup) <= set(query.dimensions):
         raise Problem("field_invalid", "the query is not in normal form")
     rules.whole(query)
     faults.settle()
@@ -70,7 +73,7 @@ def from_json(value: object, schema: Schema, terms: Terms) -> AggregateQuery:
 
 
 def _read(value: object) -> AggregateQuery:
-    if not isinstance(value, dict) or set(value) != {"measures", "dimensions", "where"}:
+    if not isinstance(value, dict) or set(value) - {"rollup"} != {"measures", "dimensions", "where"}:
         raise Problem("field_invalid", "the query is not well formed")
     measures, dimensions, where = value["measures"], value["dimensions"], value["where"]
     try:
@@ -78,6 +81,7 @@ def _read(value: object) -> AggregateQuery:
             tuple(_measure(measure) for measure in measures),
             tuple(_text(name) for name in dimensions),
             None if where is None else _predicate(where, 0),
+            tuple(_text(name) for name in value.get("rollup", ())),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Problem("field_invalid", "the query is not well formed") from error
@@ -94,7 +98,8 @@ def _measure(value: Any) -> Measure:
     function, column, where, at = Function(value["function"]), value["column"], value.get("where"), value.get("at")
     if column is None and function is not Function.COUNT:
         raise ValueError("a column is required")
-    if (function is Function.QUANTILE) != (type(at) is int and 0 <= at <= BASIS_POINTS):
+    points = type(at) is int and 0 <= at <= BASIS_POINTS
+    if points is not (function is Function.QUANTILE) or (at is not None and not points):
         raise ValueError("a quantile, and nothing else, is at some basis points")
     return Measure(
         function, None if column is None else _text(column), None if where is None else _predicate(where, 0), at

@@ -1,6 +1,5 @@
 """One SELECT of sqlglot's tree as a `Question`, by allow-list. Pure: no Django, no I/O."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from sqlglot import exp
@@ -34,22 +33,21 @@ class Statement(Terms):
         # sqlglot gives a SELECT an empty `kind` and `hint`; whatever else it has is not in the language.
         self.only(statement, "expressions", "from_", "where", "group", "having", "order", "limit")
         product = self._product(statement.args.get("from_"))
-        groups = tuple(self._groups(statement.args.get("group")))
+        groups, rollup = self._groups(statement.args.get("group"))
         items = tuple(self._item(node) for node in statement.expressions)
         where = statement.args.get("where")
         condition = None if where is None else self.condition(where.this)
-        question = Question(product, items, groups, condition, self._view(statement))
+        question = Question(product, items, groups, condition, self._view(statement), rollup)
         if self.faults:  # what follows from a fault is no fault of its own
             return question
         if not any(isinstance(item, Formula) or item.function for item in items):
             self.refuse(statement, "nothing is aggregated", "select COUNT(*), or SUM of a column")
         for item in items:
-            if isinstance(item, Item) and item.function is None and (item.truncated or item.column) not in groups:
-                self.refuse(
-                    statement,
-                    f"{(item.column or '')[:63]} is selected but not grouped by",
-                    "add it to GROUP BY",
-                )
+            if isinstance(item, Formula) or item.function is not None:
+                continue
+            if (item.truncated or item.column) not in groups + rollup:
+                name = item.truncated.column if item.truncated else item.column or ""
+                self.refuse(statement, f"{name[:63]} is selected but not grouped by", "add it to GROUP BY")
         return question
 
     def _product(self, node: exp.Expr | None) -> str:
@@ -67,12 +65,22 @@ class Statement(Terms):
             self.refuse(table, "FROM names no product", hint)
         return code or ""
 
-    def _groups(self, node: exp.Expr | None) -> Iterable[str | Truncated]:
+    def _groups(self, node: exp.Expr | None) -> tuple[tuple[str | Truncated, ...], tuple[str | Truncated, ...]]:
+        """Dimensions grouped by, and those of one ROLLUP."""
         if node is None:
-            return
+            return (), ()
         self.only(node, "expressions")
-        for column in node.expressions:
-            yield self._group(column)
+        rollups = [part for part in node.expressions if isinstance(part, exp.Rollup)]
+        plain = tuple(self._group(part) for part in node.expressions if not isinstance(part, exp.Rollup))
+        if len(rollups) > 1:
+            self.refuse(node, "more than one ROLLUP is not offered", LANGUAGE)
+        rolled = []
+        for rollup in rollups[:1]:
+            self.only(rollup, "expressions")
+            rolled = [self._group(part) for part in rollup.expressions]
+            if not rolled:
+                self.refuse(node, "ROLLUP names no dimension", LANGUAGE)
+        return plain, tuple(rolled)
 
     def _group(self, node: exp.Expr) -> str | Truncated:
         """A dimension by its name, or DATE_TRUNC('month', column)."""

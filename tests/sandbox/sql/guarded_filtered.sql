@@ -12,7 +12,7 @@ SELECT "month" AS d0,
   coalesce(sum(CASE WHEN "carrier" IN (1) THEN "distance"::BIGINT END), 0)::BIGINT AS v1,
   coalesce(max(CASE WHEN "carrier" IN (1) THEN "distance"::BIGINT END), 0)::BIGINT AS x1
 FROM snapshot
-GROUP BY "month"
+GROUP BY "month";
 -- again, of the cells (1, …) and (2, …)
 SELECT "month" AS d0,
   count(*) AS entities,
@@ -37,4 +37,4 @@ FROM snapshot
 WHERE (("month" = 1) OR ("month" = 2))
 GROUP BY "month", _entity
 )
-GROUP BY "month"
+GROUP BY "month";

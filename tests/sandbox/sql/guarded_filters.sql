@@ -8,7 +8,7 @@ SELECT "carrier" AS d0,
   count(*) AS v0
 FROM snapshot
 WHERE ("month" BETWEEN 2 AND 3 AND "origin" BETWEEN 2 AND 3)
-GROUP BY "carrier"
+GROUP BY "carrier";
 -- again, of the cells (1, …) and (2, …)
 SELECT "carrier" AS d0,
   count(*) AS entities,
@@ -25,4 +25,4 @@ FROM snapshot
 WHERE ("month" BETWEEN 2 AND 3 AND "origin" BETWEEN 2 AND 3) AND (("carrier" = 1) OR ("carrier" = 2))
 GROUP BY "carrier", _entity
 )
-GROUP BY "carrier"
+GROUP BY "carrier";

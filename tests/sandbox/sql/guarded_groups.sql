@@ -23,7 +23,7 @@ SELECT "carrier" AS d0,
   coalesce(sum("distance"::BIGINT), 0)::BIGINT AS v3,
   coalesce(max("distance"::BIGINT), 0)::BIGINT AS x3
 FROM snapshot
-GROUP BY "carrier", "month"
+GROUP BY "carrier", "month";
 -- again, of the cells (1, …) and (2, …)
 SELECT "carrier" AS d0,
   "month" AS d1,
@@ -71,4 +71,4 @@ FROM snapshot
 WHERE (("carrier" = 1 AND "month" = 1) OR ("carrier" = 2 AND "month" = 2))
 GROUP BY "carrier", "month", _entity
 )
-GROUP BY "carrier", "month"
+GROUP BY "carrier", "month";

@@ -9,7 +9,7 @@ SELECT count(*) AS rows,
   coalesce(max(_rows), 0)::BIGINT AS m1,
   coalesce(sum(_key::BIGINT), 0)::BIGINT AS k1,
   coalesce(bit_count(bitstring_agg(_entity, 0, 168)), 0) AS v1
-FROM snapshot
+FROM snapshot;
 -- again, of the cells (1, …) and (2, …)
 SELECT count(*) AS entities,
   coalesce(sum(v0), 0)::BIGINT AS v0,
@@ -25,4 +25,4 @@ SELECT count(*) AS v0,
   sum(_key::BIGINT)::BIGINT AS k1
 FROM snapshot
 GROUP BY _entity
-)
+);

@@ -8,4 +8,4 @@ SELECT "station" AS d0,
   sum("pm25")::BIGINT AS v5,
   sum(CASE WHEN "day" BETWEEN 2 AND 3 THEN "pm25" END)::BIGINT AS v6
 FROM snapshot
-GROUP BY "station"
+GROUP BY "station";

@@ -3,4 +3,4 @@ SELECT "day" AS d0,
   count(*) AS v0
 FROM snapshot
 WHERE ("day" BETWEEN 2 AND 3 AND ("pm25" >= 31 OR NOT ("pm25" IS NOT NULL)))
-GROUP BY "day"
+GROUP BY "day";

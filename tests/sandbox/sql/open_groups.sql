@@ -4,4 +4,4 @@ SELECT "station" AS d0,
   count("pm25") AS v1,
   sum("pm25")::BIGINT AS v2
 FROM snapshot
-GROUP BY "station"
+GROUP BY "station";

@@ -1,3 +1,3 @@
 -- SELECT COUNT(*) FROM air
 SELECT count(*) AS v0
-FROM snapshot
+FROM snapshot;
