@@ -45,10 +45,7 @@ NO_CAP = 2**62  # an `open` resource has no population, hence nothing to use up
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """One product as one party may ask it. `licence` is None where the party has none.
-
-    `cost` is what a query takes of the population's budget: micro-ρ where the population is `private`, else 1.
-    """
+    """One product as one party may ask it. `licence` is None where the party has none."""
 
     product: Product
     licence: Licence | None
@@ -57,7 +54,6 @@ class Chain:
     disclosure: Terms
     calls: int
     spent: int
-    cost: int
     population_left: int
 
     @property
@@ -69,6 +65,14 @@ class Chain:
         if self.resource.snapshot_id is None:
             raise Problem("snapshot_missing")
         return manifest_of(self.resource.snapshot_id)
+
+    def cost(self, looks: int) -> int:
+        """What a query that looks so often (plan.looks) takes of its population's budget; 0 where there is none:
+        micro-ρ where the population is `private`, else looks."""
+        policy = self.resource.snapshot.policy if self.resource.snapshot else {}
+        if not policy.get("budget"):
+            return 0
+        return self.product.rho if policy["profile"] == Profile.PRIVATE else looks
 
     def schema(self) -> Schema:
         """The columns the product shows."""
@@ -89,7 +93,6 @@ def load_chain(party: UUID, product_code: str, purpose: str, licence: UUID | Non
         disclosure=_disclosure(product),
         calls=held.meter.calls if held else 0,
         spent=held.meter.spent if held else 0,
-        cost=cost_of(product, policy),
         population_left=_population_left(product, policy),
     )
 
@@ -119,13 +122,6 @@ def _licence(party: UUID, product: Product, purpose: str, wanted: UUID | None) -
     mine = _HELD.all(buyer=party, product=product.pk)
     fitting = (each for each in mine if each.state == Licence.State.IN_FORCE and purpose in each.purposes)
     return next(fitting, mine[0] if mine else None)
-
-
-def cost_of(product: Product, policy: dict) -> int:
-    """What one query of the product takes of its population's budget; 0 where there is none."""
-    if not policy.get("budget"):
-        return 0
-    return product.rho if policy["profile"] == Profile.PRIVATE else 1
 
 
 def _disclosure(product: Product) -> Terms:

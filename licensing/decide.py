@@ -45,7 +45,7 @@ class LicenceTerms:
 @dataclass(frozen=True, slots=True)
 class Request:
     """`price` is the most it can cost (minor units); `fresh` says that the node will be asked, so that the
-    population is charged `cost`: one query, or micro-ρ."""
+    population is charged `cost`: looks at it, or micro-ρ."""
 
     purpose: str
     day: date

@@ -90,7 +90,7 @@ def check(prepared: Prepared, ask: Ask, credit_left: int | None = None) -> None:
     chain = prepared.chain
     if credit_left is None:
         credit_left = ledger.credit_left(prepared.party)
-    request = Request(ask.purpose, timezone.localdate(), prepared.price, prepared.stored is None, chain.cost)
+    request = Request(ask.purpose, timezone.localdate(), prepared.price, prepared.stored is None, prepared.cost)
     history = History(chain.calls, chain.population_left, credit_left, chain.spent)
     match decide(chain.offer, chain.terms, request, history):
         case Refuse(code, reason):
@@ -112,7 +112,7 @@ def reserve(caller: Caller, ask: Ask, prepared: Prepared) -> MeteredQuery:
             insert(query)
             policy = chain.resource.snapshot.policy
             if prepared.stored is None and policy["budget"]:
-                meters.do_spend(meter, chain.resource.domain, policy["population"], policy["budget"], chain.cost)
+                meters.do_spend(meter, chain.resource.domain, policy["population"], policy["budget"], prepared.cost)
             ledger.do_hold(query, query.price)
             log.append("query.reserved", facts(query), licence=licence.pseudonym, seq=number)
     except IntegrityError:

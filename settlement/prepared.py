@@ -57,6 +57,12 @@ class Prepared:
     tariff_json: dict[str, int]
     cells: int
     price: int
+    looks: int
+
+    @property
+    def cost(self) -> int:
+        """What it takes of its population's budget."""
+        return 0 if self.stored else self.chain.cost(self.looks)
 
     @property
     def licence(self) -> Licence:
@@ -97,6 +103,7 @@ def prepare(party: UUID, ask: Ask) -> Prepared:
         tariff_json=dataclasses.asdict(rates),
         cells=cells,
         price=total(rate(rates, calls=1, cells=cells)),
+        looks=plan.looks(bound.query),
     )
 
 

@@ -37,7 +37,7 @@ def new_query(caller: Caller, ask: Ask, prepared: Prepared) -> MeteredQuery:
             "tariff": prepared.tariff_json,
             "shares": shares(product),
             "owners": owners(product),
-            "cost": 0 if prepared.stored else prepared.chain.cost,
+            "cost": prepared.cost,
             "privacy": privacy(prepared),
         },
         order="" if prepared.stored else signed_order(pk, prepared),

@@ -17,7 +17,7 @@ from exchange.crypto import jws
 from exchange.crypto.canonical import canonical, digest
 from exchange.crypto.keys import SigningKey
 from exchange.errors import Problem
-from exchange.sandbox import answer
+from exchange.sandbox import answer, plan
 from exchange.sandbox.frames import SUPPRESSED, BadFrame, Cells, Status
 from exchange.sandbox.node import judge, policy
 from exchange.sandbox.node.home import Settings
@@ -128,7 +128,7 @@ class Execution:
         try:
             return self._journal.debit(
                 order.id, release.order_digest, order.exchange, whom.name, whom.budget, release.issued_at,
-                whom.cost(task.terms), whom.budget_per_day,
+                whom.cost(task.terms, plan.looks(task.query)), whom.budget_per_day,
             )  # fmt: skip
         except Exhausted:
             raise Problem("population_exhausted") from None

@@ -24,10 +24,11 @@ from exchange.sandbox.terms import Terms
 class Population:
     """Whom a set of resources is about, and what may be learned of them, all licences together.
 
-    `queries` is a hard number of queries (`guarded`). `rho` is the budget of `private` in micro-ρ, `rho_per_day`
-    the most within 24 hours (0: no limit of its own); with `delta`, n for δ = 10⁻ⁿ, it is shown as (ε, δ).
-    `dominance` and `p_ratio` are in basis points, as in `orders.Terms`. `least_batch` is the fewest entities, new or
-    with new rows, that a file must add to a snapshot at once.
+    `queries` is a hard number of queries (`guarded`; the levels of a ROLLUP and the filters of aggregates count as
+    more). `rho` is the budget of `private` in micro-ρ, `rho_per_day` the most within 24 hours (0: no limit of its
+    own); with `delta`, n for δ = 10⁻ⁿ, it is shown as (ε, δ). `dominance` and `p_ratio` are in basis points, as in
+    `orders.Terms`. `least_batch` is the fewest entities, new or with new rows, that a file must add to a snapshot at
+    once.
     """
 
     name: str
@@ -51,9 +52,9 @@ class Population:
     def budget_per_day(self) -> int:
         return self.rho_per_day if self.profile is Profile.PRIVATE else 0
 
-    def cost(self, terms: Terms) -> int:
-        """What a query under `terms` spends of the budget."""
-        return terms.rho if self.profile is Profile.PRIVATE else 1
+    def cost(self, terms: Terms, looks: int) -> int:
+        """What a query under `terms` spends of the budget; `looks` as in plan.looks."""
+        return terms.rho if self.profile is Profile.PRIVATE else looks
 
 
 LEAST_BATCH = 10  # where a holder who protects an entity does not say

@@ -19,8 +19,8 @@ from exchange.sandbox.schema import Manifest, Schema
 from exchange.sandbox.terms import Terms
 
 __all__ = [
-    "Codes", "Level", "Part", "Plan", "Total", "centre", "compile", "deadline", "most_cells", "parts", "parts_of",
-    "shape", "sigmas",
+    "Codes", "Level", "Part", "Plan", "Total", "centre", "compile", "deadline", "looks", "most_cells", "parts",
+    "parts_of", "shape", "sigmas",
 ]  # fmt: skip
 
 CELL_WORK = 100  # a cell of a guarded answer costs as much as this many rows: its noise is an HMAC per total
@@ -75,6 +75,15 @@ def most_cells(query: AggregateQuery, manifest: Manifest, terms: Terms) -> int:
     if Profile(terms.profile) is not Profile.OPEN:
         return cells(keys)
     return sum(min(size, manifest.rows) if grid else size for size, grid in zip(sizes(keys), keys, strict=True))
+
+
+def looks(query: AggregateQuery) -> int:
+    """How often a query looks at its population: once for each level, and again for each filter of an aggregate.
+
+    A guarded population's budget counts these, so that what one query hides is paid for as if it were asked.
+    """
+    filters = {measure.where for measure in query.measures if measure.where is not None}
+    return len(query.levels) * (1 + len(filters))
 
 
 def deadline(query: AggregateQuery, manifest: Manifest, terms: Terms, rows_per_second: int, start_ms: int) -> float:
