@@ -11,7 +11,7 @@ DEV := .venv/.dev
 NAME ?= gateway
 ARGS ?=
 
-.PHONY: help demo serve test check lint fmt types contracts django bench pages pins clean
+.PHONY: help demo serve test check lint fmt types contracts django attacks bench pages pins clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ django: $(DEV) ## Django's own checks, and migrations that match the models
 	@echo "== manage.py check"
 	@var=$$(mktemp -d); trap 'rm -rf "$$var"' EXIT; export SLUICE_VAR=$$var DATABASE_URL=; \
 	$(PY) manage.py makemigrations --check --dry-run; $(PY) manage.py check
+
+attacks: $(DEV) ## run the attacks on what is released, and print their scores
+	@$(PY) -m pytest -q tests/attacks $(ARGS)
 
 bench: $(DEV) ## run a benchmark (NAME=gateway); its last line is one JSON object
 	@$(PY) -m benchmarks $(NAME) $(ARGS)

@@ -162,13 +162,13 @@ def count_noise(secret: bytes, key: int, name: str) -> int:
 def magnitude_noise(secret: bytes, key: int, name: str, two_largest: int) -> int:
     """Noise of a row count or sum: s × z, rounded half to even.
 
-    `two_largest` is the sum of the two largest entities' absolute contributions and s half of it. z is
-    (popcount of 64 bits - 32) / 8: mean 0, variance 1/4, largest 4; so |noise| ≤ 2 × `two_largest`. Another scale
+    s, `two_largest`, is the sum of the two largest entities' absolute contributions. z is (popcount of 64 bits - 32)
+    / 8: mean 0, variance 1/4, largest 4. So the noise is about as large as one large entity. Another scale
     draws another z: two releases of one total, with one z at two scales, would be two equations for it.
     """
     drawn = _bits(secret, key, f"{name} {two_largest}") & (1 << MAGNITUDE_BITS) - 1
     centred = drawn.bit_count() - MAGNITUDE_BITS // 2
-    return half_even(two_largest * centred, 16)
+    return half_even(two_largest * centred, 8)
 
 
 def half_even(numerator: int, denominator: int) -> int:

@@ -29,7 +29,7 @@ from exchange.sandbox.intake.source import Source
 from exchange.sandbox.query import Profile
 from exchange.sandbox.schema import Manifest, Role, Schema
 
-NOISE = 3  # a guarded sum with its noise is at most this many times rows × the largest value (plan.shape)
+NOISE = 5  # a guarded sum with its noise is at most this many times rows × the largest value (plan.shape)
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ def widest(column: Column) -> int:
 def bounds(part: Part, manifest: Manifest, terms: Terms) -> tuple[int, int]:
     """The least and largest value `part` can have, noise included (see disclosure.magnitude_noise).
 
-    Intake holds 3 × rows × the largest absolute value below 2**63, so these are int64. Squares can be larger:
+    Intake holds 5 × rows × the largest absolute value below 2**63, so these are int64. Squares can be larger:
     raises Problem column_not_measure, which follows from public figures alone, where theirs would not be.
     """
     if Profile(terms.profile) is Profile.PRIVATE:
@@ -92,10 +92,10 @@ def bounds(part: Part, manifest: Manifest, terms: Terms) -> tuple[int, int]:
     rows, column = manifest.rows, part.column
     match part.total:
         case Total.SUM if column is not None:
-            spread = 2 * rows * max(abs(column.low), abs(column.high)) if noisy else 0
+            spread = 4 * rows * max(abs(column.low), abs(column.high)) if noisy else 0
             return min(0, rows * column.low) - spread, max(0, rows * column.high) + spread
         case Total.SQUARES if column is not None:
-            most = (3 if noisy else 1) * rows * widest(column)
+            most = (5 if noisy else 1) * rows * widest(column)
             if most >= 2**63:
                 raise Problem(
                     "column_not_measure",
@@ -106,4 +106,4 @@ def bounds(part: Part, manifest: Manifest, terms: Terms) -> tuple[int, int]:
         case Total.ENTITIES if noisy:
             return 0, manifest.entities + 4
         case _:
-            return 0, 3 * rows if noisy else rows
+            return 0, 5 * rows if noisy else rows
