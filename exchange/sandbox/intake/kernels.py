@@ -41,11 +41,15 @@ def units(values: pa.Array, scale: int, whole: bool) -> Units:
         found = _decimals(values, scale, whole)
     elif pa.types.is_floating(kind):
         return _floats(values, missing, scale, whole)
-    elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    elif is_text(kind):
         found = _texts(values, scale, whole)
     else:
         found = np.zeros(len(values), np.int64), np.ones(len(values), bool)
     return Units(np.where(missing, 0, found[0]), missing, found[1] & ~missing)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _integers(values: pa.Array, scale: int) -> tuple[Integers, Mask]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from exchange.sandbox.intake.encode import BadValue, Dimension, Encoded, Entities, Measure, content
 from exchange.sandbox.intake.keys import Keys
+from exchange.sandbox.intake.refused import IntakeRefused
 from exchange.sandbox.intake.siphash import Words
 from exchange.sandbox.schema import Column, Role, Schema, Value
 
@@ -47,6 +48,8 @@ class Rows:
                 encoded[name] = encoder.encode(batch.column(name))
             except BadValue as value:
                 bad.append(BadColumn(value.row, name, value.reason))
+            except IntakeRefused as refused:
+                raise IntakeRefused(refused.reason, column=name) from None
         if bad:
             raise min(bad, key=lambda each: each.row)
         self.read += batch.num_rows
