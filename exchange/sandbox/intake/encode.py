@@ -163,25 +163,26 @@ class Entities:
 
     def encode(self, values: pa.Array) -> Encoded:
         """Raises BadValue, IntakeRefused."""
-        names = self._names(values).dictionary_encode()
+        names = self._names(values)
         missing = names.is_null().to_numpy(zero_copy_only=False)
         listed = names.dictionary.cast(pa.large_string()).cast(pa.large_binary()).to_pylist()
         hashes = self.keys.entities([*listed, b""])
         index = names.indices.fill_null(len(names.dictionary)).to_numpy(zero_copy_only=False)
         return Encoded(hashes[index], missing, np.zeros(0, np.uint64))
 
-    def _names(self, values: pa.Array) -> pa.Array:
-        """The ids as texts that are the same from CSV and from Parquet."""
+    def _names(self, values: pa.Array) -> pa.DictionaryArray:
+        """The ids as a dictionary of texts that are the same from CSV and from Parquet."""
         if pa.types.is_dictionary(values.type):
             values = values.dictionary_decode()
         if self.column.kind is Kind.STRING and kernels.is_text(values.type):
-            return values
+            return values.dictionary_encode()
         if self.column.kind is Kind.INTEGER:
             found, missing, odd = kernels.units(values, 0, whole=True)
             if not odd.any():
-                return pa.array(found, mask=missing).cast(pa.string())
+                numbers = pa.array(found, mask=missing).dictionary_encode()
+                return pa.DictionaryArray.from_arrays(numbers.indices, numbers.dictionary.cast(pa.string()))
         index, texts = distinct(values, lambda value: _text(constant(value, self.column)))
-        return pa.array(texts, pa.string()).take(pa.array(index))
+        return pa.array(texts, pa.string()).take(pa.array(index)).dictionary_encode()
 
 
 def content(values: pa.Array, keys: Keys) -> tuple[Words, Mask]:
