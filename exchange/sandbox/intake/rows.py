@@ -39,6 +39,11 @@ class Rows:
         keyed = self.schema.row_key if self.schema.entity else ()
         return list(dict.fromkeys([*(column.name for column in stored(self.schema)), *keyed]))
 
+    @property
+    def few(self) -> frozenset[str]:
+        """Of these, the columns that likely repeat their values."""
+        return frozenset(name for name, each in self.encoders.items() if isinstance(each, Dimension))
+
     def encode(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The batch for the spool. Raises BadColumn with the first row that does not fit, IntakeRefused."""
         encoded: dict[str, Encoded] = {}

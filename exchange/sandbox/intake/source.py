@@ -15,6 +15,7 @@ from exchange.sandbox.intake.refused import IntakeRefused
 BATCH_ROWS = 65_536
 _BLOCK = 8 << 20  # bytes of CSV at a time
 _PAGE = 1 << 20  # bytes of a Parquet column, or of a file that is searched, at a time
+_LISTED = pa.dictionary(pa.int32(), pa.string())
 
 
 class Source:
@@ -26,11 +27,11 @@ class Source:
         self._delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
         self.columns = self._columns()
 
-    def batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    def batches(self, columns: list[str], few: frozenset[str] = frozenset()) -> Iterator[pa.RecordBatch]:
         """The rows in file order, `columns` only, BATCH_ROWS at a time at most; CSV fields are strings, to be
-        parsed exactly."""
+        parsed exactly, in dictionaries for the columns that have `few` different values."""
         try:
-            for batch in self._text(columns) if self.text else self._parquet(columns):
+            for batch in self._text(columns, few) if self.text else self._parquet(columns):
                 for start in range(0, batch.num_rows, BATCH_ROWS):
                     yield batch.slice(start, BATCH_ROWS)
         except (OSError, pa.ArrowException):
@@ -57,11 +58,11 @@ class Source:
             raise IntakeRefused("the header is missing or repeats a name", 1)
         return header
 
-    def _text(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    def _text(self, columns: list[str], few: frozenset[str]) -> Iterator[pa.RecordBatch]:
         if self._quotes() % 2:  # the last one would swallow every row behind it
             raise IntakeRefused("a quote is not closed, or stands in a field that is not quoted")
         convert = pacsv.ConvertOptions(
-            column_types={name: pa.string() for name in columns},
+            column_types={name: _LISTED if name in few else pa.string() for name in columns},
             include_columns=columns,
             strings_can_be_null=True,
             null_values=[""],
