@@ -167,6 +167,16 @@ def test_integers_are_the_same_content_and_the_same_entities_as_their_texts(valu
 
 
 @UNHURRIED
+@given(st.lists(st.none() | st.text(max_size=9), min_size=1, max_size=10))
+def test_an_id_is_the_same_entity_in_every_form_of_text(names: list[str | None]) -> None:
+    forms = (pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string()))
+    entities = Entities(Column("x", Kind.STRING, Role.ENTITY), KEYS)
+    found = [entities.encode(pa.array(names, form)) for form in forms]
+    assert len({each.stored.tobytes() for each in found}) == 1
+    assert [each.missing.tolist() for each in found] == 3 * [[name is None for name in names]]
+
+
+@UNHURRIED
 @given(st.lists(st.none() | st.dates(date(1, 1, 1), date(9999, 12, 31)), min_size=1, max_size=10))
 def test_dates_are_the_same_content_as_their_texts(values: list[date | None]) -> None:
     texts = pa.array([None if v is None else v.isoformat() for v in values], pa.string())

@@ -76,7 +76,8 @@ MANY = b"".join(b"N%d,AA,%d\n" % (n % 500, n % 50) for n in range(150_000))
         (HEAD + b"N1,AA,1e400\n", 2, "delay", "not a number"),
         (HEAD + b"N1,AA,1\nN\xff,AA,2\n", 3, None, "not UTF-8"),
         (HEAD + MANY + b"N1,\xc3\x28,2\n", 150_002, None, "not UTF-8"),
-        (HEAD + b'N1,AA,"1\nN2,AA,2\n', 2, "delay", "not a number"),
+        (HEAD + b'N1,AA,"1\nN2,AA,2\n', None, None, "quote"),
+        (b'tailnum,delay,carrier\nN1,1,"AA\nN2,2,AA\nN3,3,AA\n', None, None, "quote"),
     ],
 )
 def test_a_wrong_csv_is_refused_with_its_place(
@@ -112,7 +113,7 @@ FRAME = pd.DataFrame({"tailnum": ["N1"] * 5000, "carrier": "AA", "delay": range(
         (FRAME.assign(tailnum=7), 1, "tailnum"),
         (FRAME.drop(columns="carrier"), None, "carrier"),
         (FRAME.iloc[:0], None, None),
-        (FRAME.assign(delay=[[1, 2]] * 5000), None, None),
+        (FRAME.assign(delay=[[1, 2]] * 5000), None, "delay"),
     ],
 )
 def test_a_wrong_parquet_is_refused_with_its_row(

@@ -163,31 +163,33 @@ class Entities:
 
     def encode(self, values: pa.Array) -> Encoded:
         """Raises BadValue, IntakeRefused."""
-        names = self._names(values).dictionary_encode()
+        names = self._names(values)
         missing = names.is_null().to_numpy(zero_copy_only=False)
-        hashes = self.keys.entities([*names.dictionary.cast(pa.binary()).to_pylist(), b""])
+        listed = names.dictionary.cast(pa.large_string()).cast(pa.large_binary()).to_pylist()
+        hashes = self.keys.entities([*listed, b""])
         index = names.indices.fill_null(len(names.dictionary)).to_numpy(zero_copy_only=False)
         return Encoded(hashes[index], missing, np.zeros(0, np.uint64))
 
-    def _names(self, values: pa.Array) -> pa.Array:
-        """The ids as texts that are the same from CSV and from Parquet."""
+    def _names(self, values: pa.Array) -> pa.DictionaryArray:
+        """The ids as a dictionary of texts that are the same from CSV and from Parquet."""
         if pa.types.is_dictionary(values.type):
             values = values.dictionary_decode()
-        if self.column.kind is Kind.STRING and pa.types.is_string(values.type):
-            return values
+        if self.column.kind is Kind.STRING and kernels.is_text(values.type):
+            return values.dictionary_encode()
         if self.column.kind is Kind.INTEGER:
             found, missing, odd = kernels.units(values, 0, whole=True)
             if not odd.any():
-                return pa.array(found, mask=missing).cast(pa.string())
+                numbers = pa.array(found, mask=missing).dictionary_encode()
+                return pa.DictionaryArray.from_arrays(numbers.indices, numbers.dictionary.cast(pa.string()))
         index, texts = distinct(values, lambda value: _text(constant(value, self.column)))
-        return pa.array(texts, pa.string()).take(pa.array(index))
+        return pa.array(texts, pa.string()).take(pa.array(index)).dictionary_encode()
 
 
 def content(values: pa.Array, keys: Keys) -> tuple[Words, Mask]:
     """A word per row, and where it is null, of a column that is only a part of the row key."""
     if pa.types.is_integer(values.type) or pa.types.is_date32(values.type):
         values = values.cast(pa.string())
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+    if kernels.is_text(values.type):
         return keys.texts(values), values.is_null().to_numpy(zero_copy_only=False)
     index, texts = distinct(values, _text)
     words = keys.texts(pa.array(texts, pa.string()))

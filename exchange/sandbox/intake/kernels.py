@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from exchange.sandbox.intake.keys import places as places_of
+from exchange.sandbox.intake.keys import texts
 
 Integers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -41,11 +41,15 @@ def units(values: pa.Array, scale: int, whole: bool) -> Units:
         found = _decimals(values, scale, whole)
     elif pa.types.is_floating(kind):
         return _floats(values, missing, scale, whole)
-    elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    elif is_text(kind):
         found = _texts(values, scale, whole)
     else:
         found = np.zeros(len(values), np.int64), np.ones(len(values), bool)
     return Units(np.where(missing, 0, found[0]), missing, found[1] & ~missing)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _integers(values: pa.Array, scale: int) -> tuple[Integers, Mask]:
@@ -90,9 +94,9 @@ def _floats(values: pa.Array, missing: Mask, scale: int, whole: bool) -> Units:
 
 def _texts(values: pa.Array, scale: int, whole: bool) -> tuple[Integers, Mask]:
     """Texts like -12.50, character by character over all rows; whatever else a number may look like is odd."""
-    offsets = places_of(values)
+    found, offsets = texts(values)
     starts, lengths = offsets[:-1], np.diff(offsets)
-    data = np.append(np.frombuffer(values.buffers()[2] or b"", np.uint8), np.uint8(0))
+    data = np.append(found, np.uint8(0))
     number, digits, places = (np.zeros(len(values), np.int64) for _ in range(3))
     odd, dotted, negative = lengths > _DIGITS + 2, np.zeros(len(values), bool), np.zeros(len(values), bool)
     for place in range(min(int(lengths.max(initial=0)), _DIGITS + 2)):

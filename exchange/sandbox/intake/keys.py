@@ -52,8 +52,7 @@ class Keys:
 
     def texts(self, values: pa.Array) -> Words:
         """64 bits for each text of a string array; for null anything."""
-        data = np.frombuffer(values.buffers()[2] or b"", np.uint8)
-        return siphash.of_texts(self._text, data, places(values))
+        return siphash.of_texts(self._text, *texts(values))
 
     def rows(self, entity: Sequence[Words], content: Sequence[Words]) -> Words:
         """A word for each row from its entity's hash and its row key, as words."""
@@ -107,11 +106,12 @@ class Keys:
         return hmac.digest(self.secret, f"sluice intake {purpose}".encode(), "sha256")[:16]
 
 
-def places(texts: pa.Array) -> Integers:
-    """Where the texts of a string array start in its data, and where the last one ends."""
-    wide = np.int64 if pa.types.is_large_string(texts.type) else np.int32
-    found = np.frombuffer(texts.buffers()[1], wide)[texts.offset : texts.offset + len(texts) + 1]
-    return found.astype(np.int64)
+def texts(values: pa.Array) -> tuple[npt.NDArray[np.uint8], Integers]:
+    """The bytes of a string array's texts, one behind the other; where each starts, and where the last one ends."""
+    wide = np.int64 if pa.types.is_large_string(values.type) else np.int32
+    offsets = np.frombuffer(values.buffers()[1], wide)[values.offset : values.offset + len(values) + 1]
+    places = offsets.astype(np.int64) - offsets[0]
+    return np.frombuffer(values.buffers()[2] or b"", np.uint8)[offsets[0] : offsets[-1]], places
 
 
 def occurrence(runs: npt.NDArray[np.bool_]) -> Integers:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from exchange.sandbox.intake.encode import BadValue, Dimension, Encoded, Entities, Measure, content
 from exchange.sandbox.intake.keys import Keys
+from exchange.sandbox.intake.refused import IntakeRefused
 from exchange.sandbox.intake.siphash import Words
 from exchange.sandbox.schema import Column, Role, Schema, Value
 
@@ -38,6 +39,11 @@ class Rows:
         keyed = self.schema.row_key if self.schema.entity else ()
         return list(dict.fromkeys([*(column.name for column in stored(self.schema)), *keyed]))
 
+    @property
+    def few(self) -> frozenset[str]:
+        """Of these, the columns that likely repeat their values."""
+        return frozenset(name for name, each in self.encoders.items() if isinstance(each, Dimension))
+
     def encode(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The batch for the spool. Raises BadColumn with the first row that does not fit, IntakeRefused."""
         encoded: dict[str, Encoded] = {}
@@ -47,6 +53,8 @@ class Rows:
                 encoded[name] = encoder.encode(batch.column(name))
             except BadValue as value:
                 bad.append(BadColumn(value.row, name, value.reason))
+            except IntakeRefused as refused:
+                raise IntakeRefused(refused.reason, column=name) from None
         if bad:
             raise min(bad, key=lambda each: each.row)
         self.read += batch.num_rows

@@ -9,11 +9,13 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from exchange.sandbox.intake.kernels import is_text
 from exchange.sandbox.intake.refused import IntakeRefused
 
 BATCH_ROWS = 65_536
 _BLOCK = 8 << 20  # bytes of CSV at a time
-_PAGE = 1 << 20  # bytes of a Parquet column at a time
+_PAGE = 1 << 20  # bytes of a Parquet column, or of a file that is searched, at a time
+_LISTED = pa.dictionary(pa.int32(), pa.string())
 
 
 class Source:
@@ -25,11 +27,11 @@ class Source:
         self._delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
         self.columns = self._columns()
 
-    def batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    def batches(self, columns: list[str], few: frozenset[str] = frozenset()) -> Iterator[pa.RecordBatch]:
         """The rows in file order, `columns` only, BATCH_ROWS at a time at most; CSV fields are strings, to be
-        parsed exactly."""
+        parsed exactly, in dictionaries for the columns that have `few` different values."""
         try:
-            for batch in self._text(columns) if self.text else self._parquet(columns):
+            for batch in self._text(columns, few) if self.text else self._parquet(columns):
                 for start in range(0, batch.num_rows, BATCH_ROWS):
                     yield batch.slice(start, BATCH_ROWS)
         except (OSError, pa.ArrowException):
@@ -56,9 +58,11 @@ class Source:
             raise IntakeRefused("the header is missing or repeats a name", 1)
         return header
 
-    def _text(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    def _text(self, columns: list[str], few: frozenset[str]) -> Iterator[pa.RecordBatch]:
+        if self._quotes() % 2:  # the last one would swallow every row behind it
+            raise IntakeRefused("a quote is not closed, or stands in a field that is not quoted")
         convert = pacsv.ConvertOptions(
-            column_types={name: pa.string() for name in columns},
+            column_types={name: _LISTED if name in few else pa.string() for name in columns},
             include_columns=columns,
             strings_can_be_null=True,
             null_values=[""],
@@ -70,7 +74,9 @@ class Source:
 
     def _parquet(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         with pq.ParquetFile(self.path, buffer_size=_PAGE, pre_buffer=False) as file:
-            texts = [field.name for field in file.schema_arrow if field.name in columns and _is_text(field.type)]
+            kinds = {field.name: field.type for field in file.schema_arrow if field.name in columns}
+            kinds = {name: kind.value_type if pa.types.is_dictionary(kind) else kind for name, kind in kinds.items()}
+            texts = [name for name, kind in kinds.items() if is_text(kind)]
             for number in range(file.num_row_groups):
                 for batch in file.iter_batches(BATCH_ROWS, [number], columns, use_threads=False):
                     _check_texts(batch, texts)
@@ -84,6 +90,10 @@ class Source:
                 if record:
                     yield start, record
                 start = reader.line_num + 1
+
+    def _quotes(self) -> int:
+        with self.path.open("rb", buffering=0) as file:
+            return sum(data.count(b'"') for data in iter(lambda: file.read(_PAGE), b""))
 
     def _broken(self) -> IntakeRefused:
         """Why Arrow could not read the file, in our own words; its errors quote rows."""
@@ -99,7 +109,7 @@ class Source:
             return IntakeRefused("the file is not UTF-8 text", self._undecodable())
         except csv.Error:
             pass
-        return IntakeRefused("the CSV could not be parsed; a quote may not be closed, or a line be far too long")
+        return IntakeRefused("the CSV could not be parsed; a row may be far too long")
 
     def _undecodable(self) -> int | None:
         """The first line that is not UTF-8; no other character has a line's end among its bytes."""
@@ -110,12 +120,6 @@ class Source:
                 except UnicodeDecodeError:
                     return number
         return None
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _check_texts(batch: pa.RecordBatch, names: list[str]) -> None:

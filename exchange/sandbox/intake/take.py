@@ -164,7 +164,7 @@ class _Intake:
         self, file: Source, rows: Rows, before: Earlier | None, sorter: Sorter
     ) -> Iterator[pa.RecordBatch]:  # fmt: skip
         spooled = None
-        for batch in file.batches(rows.sources):
+        for batch in file.batches(rows.sources, rows.few):
             try:
                 encoded = rows.encode(batch)
             except BadColumn as bad:

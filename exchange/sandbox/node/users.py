@@ -4,6 +4,7 @@ Started by root, gate, vault and intake get a user each, where these users can r
 home; else, as ever without root, all are the launcher's user, and Landlock and seccomp alone part them.
 """
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -89,8 +90,11 @@ def environment() -> dict[str, str]:
 
 
 def _give(folder: Path, user: int, group: int | None = None) -> None:
-    for path in (folder, *folder.rglob("*")):
-        shutil.chown(path, user, user if group is None else group)
+    """What an intake that runs takes away meanwhile is left out."""
+    inside = (Path(at) / name for at, folders, files in os.walk(folder) for name in (*folders, *files))
+    for path in (folder, *inside):
+        with contextlib.suppress(FileNotFoundError):
+            shutil.chown(path, user, user if group is None else group)
 
 
 def _taken(uid: int) -> bool:
