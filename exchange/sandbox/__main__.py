@@ -1,11 +1,11 @@
-"""`python -m exchange.sandbox`: make a node's home, run the node, take data in, say what it is."""
+"""`python -m exchange.sandbox`: make a node's home, run the node, take data in, stop it, say what it is."""
 
 import argparse
 import os
 import sys
 from pathlib import Path
 
-from exchange.sandbox.node import describe, home, launcher, taking_in
+from exchange.sandbox.node import describe, home, launcher, stops, taking_in
 from exchange.sandbox.node.confine import CannotConfine
 from exchange.sandbox.node.home import BadConfiguration, Home
 
@@ -22,6 +22,10 @@ def main(arguments: list[str] | None = None) -> int:
                 launcher.run(at)
             case "intake":
                 return taking_in.start(at, options.resource, options.file, options.schema, options.append)
+            case "stop":
+                stops.stop(at, options.resource)
+            case "resume":
+                stops.resume(at, options.resource)
             case "describe":
                 print(describe.text(at))
     except (BadConfiguration, CannotConfine) as error:
@@ -41,6 +45,8 @@ def _parser() -> argparse.ArgumentParser:
         ("init", "make a node's home folder"),
         ("run", "run the node until SIGTERM"),
         ("intake", "take a file in as the new snapshot of a resource"),
+        ("stop", "answer no more queries, of a resource or at all, from now on"),
+        ("resume", "take a stop back"),
         ("describe", "say what the node is and offers, as JSON"),
     ):
         found[name] = commands.add_parser(name, help=says, description=says)
@@ -49,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     found["init"].add_argument("--listen", default=home.DEFAULT_LISTEN, metavar="ADDRESS:PORT")
     found["init"].add_argument("--exchange", type=_exchange, action="append", default=[], metavar="NAME=X",
                                help="an exchange and the x of its public Ed25519 JWK")  # fmt: skip
+    for name in ("stop", "resume"):
+        found[name].add_argument("resource", nargs="?", default=stops.EVERYTHING, help="all of them if not given")
     found["intake"].add_argument("resource")
     found["intake"].add_argument("file", type=Path)
     found["intake"].add_argument("--schema", type=Path, required=True)

@@ -1,5 +1,7 @@
 """A node as its exchange meets it: real processes, real intake, orders over Flight."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -246,6 +248,43 @@ def test_the_last_query_of_a_population_is_the_last(tmp_path: Path) -> None:
     assert sorted(release.spent for release in releases) == [0, 0, 0, 1, 2]
     refused = {release.code for release in releases if not release.spent}
     assert refused == {"population_exhausted"}
+
+
+# The holder's switch
+
+
+def switch(node: Running, *words: str) -> None:
+    command = [sys.executable, "-m", "exchange.sandbox", words[0], str(node.home.root), *words[1:]]
+    subprocess.run(command, check=True, cwd=nodes.ROOT, timeout=60)
+
+
+@pytest.mark.parametrize("what", [(), ("shops",)], ids=["everything", "one resource"])
+def test_what_the_holder_stops_answers_nothing_until_it_is_resumed(node: Running, what: tuple[str, ...]) -> None:
+    """At once, without a restart, and without a debit; what was released before can still be read again."""
+    before = node.order()
+    answered = node.send(before).release_jws
+    spent = node.described()["policy"]["spent"]
+    switch(node, "stop", *what)
+    try:
+        stopped = node.order()
+        assert node.code(stopped) == (Outcome.NOT_EXECUTED, "stopped_by_holder")
+        assert node.send(before).release_jws == answered
+        assert node.described()["policy"]["spent"] == spent
+        other = (Outcome.RELEASED, "") if what else (Outcome.NOT_EXECUTED, "stopped_by_holder")
+        assert node.code(node.open_order()) == other
+    finally:
+        switch(node, "resume", *what)
+    assert node.code(node.order()) == (Outcome.RELEASED, "")
+    assert node.code(stopped) == (Outcome.NOT_EXECUTED, "stopped_by_holder")
+
+
+# A query pays for all it looks at
+
+
+def test_a_filter_of_an_aggregate_is_paid_for_as_a_query(node: Running) -> None:
+    before = node.described()["policy"]["spent"]
+    text = "SELECT COUNT(*) AS n, COUNT(*) FILTER (WHERE town = 'east') AS east FROM shops"
+    assert node.send(node.order(text)).release.spent == before + 2
 
 
 # Private populations

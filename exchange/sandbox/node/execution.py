@@ -117,6 +117,8 @@ class Execution:
     def _task(self, order: Order) -> Task:
         """Raises Problem."""
         policy.offered(self._law, order.resource)
+        if self._manifests.stopped(order.resource):
+            raise Problem("stopped_by_holder")
         manifest = self._manifests.get(order.resource, order.snapshot)
         task = judge.task(order, self._law, manifest, self._settings)
         if task.plan in self._blocked:

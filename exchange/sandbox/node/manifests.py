@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from exchange.errors import Problem
+from exchange.sandbox.node import stops
 from exchange.sandbox.node.home import NAME
 from exchange.sandbox.schema import Manifest, SchemaError, manifest_from_json
 
@@ -27,6 +28,10 @@ class Manifests:
         """A snapshot's manifest; it never changes. Raises Problem snapshot_gone."""
         found = self._known.get((resource, snapshot))
         return found or self._read(resource, snapshot)
+
+    def stopped(self, resource: str) -> bool:
+        """Whether the holder has stopped it."""
+        return stops.stopped(self._folder, resource)
 
     def _read(self, resource: str, snapshot: str) -> Manifest:
         try:
