@@ -51,6 +51,8 @@ def main(arguments: list[str]) -> dict[str, Any]:
         found: dict[str, Any] = {"scale": options.scale, "threads": THREADS, "rounds": options.rounds}
         found |= _lineitem(Path(folder), lineitem.write(kept, options.scale), options.rounds)
         found |= _flights(Path(folder), options.rounds)
+        if options.opendp:
+            found |= _against_opendp(Path(folder), kept, lineitem.write(kept, 1), options.rounds)
         for scale in options.intake:
             found |= _intake_alone(Path(folder), lineitem.write(kept, scale), scale)
         return found | {"cores": os.cpu_count()}
@@ -61,6 +63,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--scale", type=float, default=5, help="of lineitem; 5 is 30 million rows")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--intake", type=float, nargs="*", default=[0.5], help="more scales to take in")
+    parser.add_argument("--no-opendp", dest="opendp", action="store_false", help="leave OpenDP's Polars route out")
     return parser.parse_args(arguments)
 
 
@@ -110,6 +113,34 @@ def _flights(folder: Path, rounds: int) -> dict[str, Any]:
     )
     ratio = _ratio(best["guarded_flights_s"], best["flights_raw_s"])
     return {**{name: round(seconds, 4) for name, seconds in best.items()}, "guarded_flights_ratio": ratio}
+
+
+def _against_opendp(folder: Path, kept: Path, source: Path, rounds: int) -> dict[str, Any]:
+    """The same private answer on 6 million rows by our engine and by OpenDP's Polars route, which has an
+    environment of its own because it pins an old Polars."""
+    python = kept / "opendp" / "bin" / "python"
+    if not python.exists():
+        _say("installing OpenDP with Polars into build/bench/opendp")
+        subprocess.run([sys.executable, "-m", "venv", python.parent.parent], check=True)
+        pinned = Path(__file__).with_name("opendp.txt")
+        command = [python, "-m", "pip", "install", "-q", "--require-hashes", "-r", pinned]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    home, snapshot, _ = _take_in(folder, "lineitem_6m", source, lineitem.SCHEMA)
+    engine = Engine(home.snapshots, b"n" * 32, MEMORY_MB, THREADS)
+    engine.load("lineitem_6m", snapshot)
+    ours = _race({"private_6m_s": _asks(engine, "lineitem_6m", snapshot, lineitem.ASKED, PRIVATE)}, rounds)
+    route = Path(__file__).with_name("opendp_route.py")
+    environment = os.environ | {"POLARS_MAX_THREADS": str(THREADS)}
+    done = subprocess.run(
+        [python, route, source, "2"], check=True, capture_output=True, text=True, env=environment
+    )  # fmt: skip
+    theirs = float(done.stdout.split()[-1])
+    _say(f"opendp_polars_s {theirs:.2f}")
+    return {
+        "private_6m_s": round(ours["private_6m_s"], 4),
+        "opendp_polars_s": round(theirs, 2),
+        "opendp_times": round(theirs / ours["private_6m_s"]),
+    }
 
 
 def _intake_alone(folder: Path, source: Path, scale: float) -> dict[str, Any]:
