@@ -2,7 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
-from math import isqrt, ldexp
+from math import isqrt, ldexp, sqrt
 from typing import Any
 
 import numpy as np
@@ -137,25 +137,21 @@ def _units(values: list[int | None], scale: int) -> pa.Array:
 def _spans(measure: Measure, made_of: MadeOf, scales: list[float]) -> tuple[pa.Array, pa.Array]:
     """The two ends of each cell's interval (exchange.sandbox.accuracy), of the type of the measure."""
     part = made_of[0][0]
-    about, scale = part.about, part.column.scale if part.column else 0
-    rows: list[tuple[int, ...]] = list(zip(*(values for _, values in made_of), strict=True))
-    if measure.function in (Function.COUNT, Function.COUNT_DISTINCT, Function.SUM):
-        half = accuracy.of_sum(scales[0], about, scales[-1] if about else 0.0)
+    column, about, scale = part.column, part.about, part.column.scale if part.column else 0
+    if measure.function in (Function.COUNT, Function.COUNT_DISTINCT, Function.SUM) or column is None:
+        half = accuracy.of_total(scales[0], about, scales[-1] if about else 0.0)
         middle = [value for value in _about_zero(made_of)[0] if value is not None]
-        ends = [[value - half for value in middle], [value + half for value in middle]]
-        return _units(list(ends[0]), scale), _units(list(ends[1]), scale)
-    column = part.column
-    if column is None:
-        raise ValueError(measure)
+        return _units([value - half for value in middle], scale), _units([value + half for value in middle], scale)
+    rows: list[tuple[int, ...]] = list(zip(*(values for _, values in made_of), strict=True))
     bounds = (float(column.low - about), float(column.high - about))
-    kinds = [each.total for each, _ in made_of]
-    found = [accuracy.interval(measure.function, kinds, row, scales, bounds) for row in rows]
-    unit = 10.0**scale
-    shift, unit = (about, unit) if measure.function is Function.AVG else (0, unit)
-    unit = unit * unit if measure.function is Function.VARIANCE else unit
-    ends_of = ([(end + shift) / unit for end in each] for each in zip(*found, strict=True))
-    low, high = (pa.array(end, pa.float64()) for end in ends_of)
-    return low, high
+    if measure.function is Function.AVG:
+        found = [accuracy.of_average(row, scales, bounds) for row in rows]
+        ends = [[(end + about) / 10.0**scale for end in each] for each in zip(*found, strict=True)]
+    else:
+        root = sqrt if measure.function is Function.STDDEV else float
+        found = [accuracy.of_variance(row, scales, bounds) for row in rows]
+        ends = [[root(end / 100.0**scale) for end in each] for each in zip(*found, strict=True)]
+    return pa.array(ends[0], pa.float64()), pa.array(ends[1], pa.float64())
 
 
 def _mean(total: int | None, count: int | None, column: Column | None) -> float | None:

@@ -146,7 +146,7 @@ def check(key: str, charged: int, spent_before: int) -> None:
 
 
 def spent() -> int:
-    return sum(PopulationMeter.objects.values_list("queries", flat=True))
+    return sum(PopulationMeter.objects.values_list("spent", flat=True))
 
 
 @pytest.mark.parametrize("recover", [by_retry, by_the_worker])

@@ -20,7 +20,7 @@ from exchange.errors import Problem
 from exchange.sandbox import accuracy, plan
 from exchange.sandbox.noise import discrete_gaussian
 from exchange.sandbox.plan import private
-from exchange.sandbox.query import Function, Profile, Total
+from exchange.sandbox.query import Profile, Total
 from exchange.sandbox.schema import Column, Kind, Role, Schema
 from exchange.sandbox.terms import Terms
 from tests.sandbox import snapshots
@@ -223,7 +223,7 @@ def test_the_stated_intervals_hold_the_figure_of_the_bounded_data(
 
 @given(st.integers(-100, 100), st.integers(1, 60), st.floats(0.1, 30))
 def test_an_average_of_few_rows_is_within_the_bounds_and_says_no_more(total: int, rows: int, sigma: float) -> None:
-    low, high = accuracy.interval(Function.AVG, [Total.SUM, Total.ROWS], [total, rows], [sigma, sigma], (-7.0, 7.0))
+    low, high = accuracy.of_average([total, rows], [sigma, sigma], (-7.0, 7.0))
     assert low >= -7.0 or high <= 7.0
     if rows <= 2 * sigma:
         assert (low, high) == (-7.0, 7.0)
