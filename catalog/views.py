@@ -7,6 +7,7 @@ from rest_framework import serializers
 from rest_framework.generics import ListAPIView, RetrieveAPIView
 
 from catalog.models import Product
+from exchange.sandbox import budget
 
 
 class ProductBody(serializers.ModelSerializer[Product]):
@@ -17,12 +18,13 @@ class ProductBody(serializers.ModelSerializer[Product]):
     merchant = serializers.SlugRelatedField("name_zh", read_only=True)
     snapshot = serializers.SerializerMethodField()
     columns = serializers.SerializerMethodField()
+    privacy = serializers.SerializerMethodField()
 
     class Meta:
         model = Product
         fields = (
             "code", "name_zh", "name_en", "kind", "use", "profile", "threshold", "merchant", "resource",
-            "authorization", "snapshot", "columns",
+            "authorization", "snapshot", "columns", "privacy",
         )  # fmt: skip
 
     def get_snapshot(self, product: Product) -> str:
@@ -32,6 +34,13 @@ class ProductBody(serializers.ModelSerializer[Product]):
         snapshot = product.resource.snapshot
         columns = snapshot.manifest["schema"]["columns"] if snapshot else []
         return [column for column in columns if column["name"] in product.columns]
+
+    def get_privacy(self, product: Product) -> dict[str, Any] | None:
+        """Of a private product: how many rows of an entity a query reads, and what it costs."""
+        if not (product.rho and product.resource.snapshot):
+            return None
+        delta = product.resource.snapshot.policy["delta"]
+        return {"rows": product.rows, "cost": budget.shown(product.rho, delta), "per": "entity"}
 
 
 LISTED = Product.objects.filter(state=Product.State.LISTED).select_related(

@@ -74,6 +74,8 @@ class Prepared:
         """The same with the chain as it stands under the lock."""
         if chain.resource.snapshot_id != self.chain.resource.snapshot_id:
             raise Problem("snapshot_gone", hint="A new snapshot came into service meanwhile; ask again.")
+        if chain.disclosure != self.chain.disclosure:  # the order is signed under the old ones, and costs as much
+            raise Problem("snapshot_gone", hint="The product's terms changed meanwhile; ask again.")
         return dataclasses.replace(self, chain=chain)
 
 

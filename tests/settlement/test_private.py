@@ -141,4 +141,6 @@ def test_nothing_the_exchange_knows_tells_how_many_people_there_are(rides: Rides
     snapshot = rides.product.resource.snapshot
     assert (snapshot.manifest["rows"], snapshot.manifest["entities"]) == (0, 0)
     page = rides.market.buyer.get("/v1/products/rides_private")
+    assert page.json()["privacy"]["rows"] == 5
+    assert page.json()["privacy"]["cost"]["epsilon"] == 0.93
     assert "4000" not in json.dumps(page.json()) and "3979" not in json.dumps(page.json())
