@@ -46,8 +46,9 @@ columns = [{columns}]
 
 def main(arguments: list[str]) -> dict[str, Any]:
     options = _options(arguments)
-    kept = Path("build/bench")
-    with tempfile.TemporaryDirectory(prefix="sluice-bench-", dir=kept if kept.exists() else None) as folder:
+    kept = Path("build/bench").absolute()
+    kept.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="run-", dir=kept) as folder:
         found: dict[str, Any] = {"scale": options.scale, "threads": THREADS, "rounds": options.rounds}
         found |= _lineitem(Path(folder), lineitem.write(kept, options.scale), options.rounds)
         found |= _flights(Path(folder), options.rounds)
