@@ -235,3 +235,15 @@ def test_leaving_one_patient_out_changes_no_other_patients_bounded_rows(tmp_path
     found = ask(other, BY_WARD, ALMOST_EXACT).set_index("ward")
     everyone = bounded.groupby("ward").size()
     assert int((everyone - found["count"].loc[["a", "b", "c"]].to_numpy()).abs().sum()) == 3
+
+
+def test_a_variance_that_could_leave_64_bits_is_refused_by_the_declared_rows_not_by_the_data() -> None:
+    from exchange.sandbox import query, sql
+    from exchange.sandbox.schema import Manifest
+
+    schema = Schema((SCHEMA.columns[0], Column("x", Kind.INTEGER, Role.MEASURE, low=-(2**31), high=2**31)))
+    asked = query.bind(sql.parse("SELECT VARIANCE(x) FROM p"), schema, Profile.PRIVATE).query
+    terms = Terms("private", rows=3, rho=1000)
+    assert plan.shape(asked, Manifest("r", "s", schema, rows=1), terms).cells == 1
+    with pytest.raises(Problem, match="column_not_measure"):
+        plan.shape(asked, Manifest("r", "s", schema, rows=2), terms)

@@ -87,6 +87,9 @@ def bounds(part: Part, manifest: Manifest, terms: Terms) -> tuple[int, int]:
     raises Problem column_not_measure, which follows from public figures alone, where theirs would not be.
     """
     if Profile(terms.profile) is Profile.PRIVATE:
+        if part.total is Total.SQUARES and part.column is not None:
+            reach = max(part.column.high - part.about, part.about - part.column.low)
+            _check_squares(part.column, manifest.rows * reach**2)
         return -LARGEST, LARGEST  # the number of rows is no public figure, and the noise has no bound
     noisy = Profile(terms.profile) is not Profile.OPEN
     rows, column = manifest.rows, part.column
@@ -96,14 +99,18 @@ def bounds(part: Part, manifest: Manifest, terms: Terms) -> tuple[int, int]:
             return min(0, rows * column.low) - spread, max(0, rows * column.high) + spread
         case Total.SQUARES if column is not None:
             most = (5 if noisy else 1) * rows * widest(column)
-            if most >= 2**63:
-                raise Problem(
-                    "column_not_measure",
-                    f"the variance of {column.name} is not answered: its bounds are too wide for so many rows",
-                    "ask for SUM, AVG or COUNT",
-                )
+            _check_squares(column, most)
             return 0, most
         case Total.ENTITIES if noisy:
             return 0, manifest.entities + 4
         case _:
             return 0, 5 * rows if noisy else rows
+
+
+def _check_squares(column: Column, most: int) -> None:
+    if most > LARGEST:
+        raise Problem(
+            "column_not_measure",
+            f"the variance of {column.name} is not answered: its bounds are too wide for so many rows",
+            "ask for SUM, AVG or COUNT",
+        )
