@@ -59,8 +59,8 @@ def answer(caller: Caller, ask: Ask) -> MeteredQuery:
 
 
 def price(caller: Caller, ask: Ask) -> Prepared:
-    """What `ask` would cost: steps 2 and 3 alone, nothing counted, held or logged. Raises Problem as `answer`."""
-    prepared = prepare(caller.party, ask)
+    """What `ask` would cost at most: steps 2 and 3 alone, nothing counted, held or logged. Raises as `answer`."""
+    prepared = prepare(caller.party, ask, only_own=True)
     check(prepared, ask)
     return prepared
 

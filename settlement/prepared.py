@@ -18,7 +18,9 @@ from licensing.models import Licence
 from settlement.models import StoredRelease
 from settlement.rating import rate, total
 
-_STORED = Select(StoredRelease.objects.filter(key=Arg("key"), outcome=Outcome.RELEASED).order_by("id")[:1])
+_stored = StoredRelease.objects.filter(key=Arg("key"), outcome=Outcome.RELEASED).order_by("id")
+_STORED = Select(_stored[:1])
+_OWN = Select(_stored.filter(meteredquery__party=Arg("party"))[:1])
 
 
 @dataclass
@@ -79,8 +81,11 @@ class Prepared:
         return dataclasses.replace(self, chain=chain)
 
 
-def prepare(party: UUID, ask: Ask) -> Prepared:
-    """Parse, bind and price. Raises Problem; what is refused depends on terms and public metadata only."""
+def prepare(party: UUID, ask: Ask, only_own: bool = False) -> Prepared:
+    """Parse, bind and price. Raises Problem; what is refused depends on terms and public metadata only.
+
+    `only_own` leaves out releases that none of the party's own queries had: what others asked is not told for free.
+    """
     question = sql.parse(ask.question) if isinstance(ask.question, str) else query.parse_json(ask.question)
     ask.product = question.product
     chain = load_chain(party, question.product, ask.purpose, ask.licence)
@@ -88,7 +93,7 @@ def prepare(party: UUID, ask: Ask) -> Prepared:
     plan.shape(bound.query, chain.manifest(), chain.disclosure)  # refuses totals that could overflow
     asked = query.to_json(bound.query)
     key = release_key(chain, asked)
-    stored = _STORED.first(key=key)
+    stored = _OWN.first(key=key, party=party) if only_own else _STORED.first(key=key)
     plan.shape(bound.query, chain.manifest(), chain.disclosure)  # refuses what the node would
     cells = stored.cells if stored else plan.most_cells(bound.query, chain.manifest(), chain.disclosure)
     rates = tariff.FREE

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exchange.errors import Problem
@@ -471,6 +471,7 @@ FORGED = [
     (WIRE | {"dimensions": ["carrier", "carrier"]}, "field_invalid"),
     (WIRE | {"dimensions": ["tailnum"]}, "column_not_dimension"),
     (WIRE | {"dimensions": ["nothing"]}, "column_unknown"),
+    (WIRE | {"dimensions": [""]}, "column_unknown"),
     (WIRE | {"measures": [{"function": "count_distinct", "column": "delay"}]}, "column_not_measure"),
     (WIRE | {"where": {"column": "delay", "op": ">=", "value": 1}}, "filter_not_allowed"),
     (WIRE | {"where": {"column": "carrier", "op": "in", "values": ["ZZ"]}}, "value_invalid"),
@@ -487,6 +488,7 @@ def test_the_node_refuses_what_is_not_allowed_or_not_in_normal_form(value: objec
 
 
 @given(JSON)
+@example([""])
 def test_any_json_from_an_exchange_is_a_query_or_a_problem(body: object) -> None:
     measure = {"function": "count", "column": None}
     filtered = [WIRE | {"measures": [measure | {part: body}]} for part in ("where", "at", "column")]

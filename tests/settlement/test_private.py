@@ -89,6 +89,17 @@ def test_the_price_is_known_beforehand_and_asking_for_it_costs_nothing(rides: Ri
     assert (again["stored"], again["privacy"]["cost"]["micro_rho"]) == (True, 0)
 
 
+def test_a_price_does_not_tell_what_others_have_asked(rides: Rides) -> None:
+    stranger = rides.market.stranger
+    city.license_to(rides.market.people.stranger, rides.product, [PURPOSE], share=RHO)
+    city.fund(rides.market.people.stranger, 1_000_000)
+    before = stranger.send("POST", "/v1/prices", headers={}, json={"sql": BY_CARRIER, "purpose": PURPOSE}).json()
+    assert rides.market.buyer.ask(BY_CARRIER).status_code == 200
+    after = stranger.send("POST", "/v1/prices", headers={}, json={"sql": BY_CARRIER, "purpose": PURPOSE}).json()
+    assert after == before
+    assert not after["stored"]
+
+
 def test_a_licence_spends_its_share_and_no_more(rides: Rides) -> None:
     """Many at once: exactly as many are answered as the share pays for, and nobody else's budget is touched."""
 

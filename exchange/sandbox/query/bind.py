@@ -68,8 +68,8 @@ class Rules:
     def __init__(self, schema: Schema, profile: Profile, faults: Faults) -> None:
         self.schema, self.profile, self.faults = schema, profile, faults
 
-    def declared(self, group: Truncated) -> str:
-        """The dimension that is declared as a date truncated to a period."""
+    def declared(self, group: Truncated) -> str | None:
+        """The dimension that is declared as a date truncated to a period, if there is one."""
         rules = [(column.name, column.derived) for column in self.schema.columns if column.derived]
         periods = {(rule.of, rule.by.value): name for name, rule in rules if rule.by is not None}
         if (group.column, group.by) in periods:
@@ -77,11 +77,16 @@ class Rules:
         declared = [f"{name} (the {by} of {of})" for (of, by), name in periods.items()]
         hint = "declared are " + ", ".join(declared) if declared else "the product declares no periods"
         self.faults.add("column_not_dimension", f"{group.column[:63]} is not declared by {group.by[:20]}", hint)
-        return ""
+        return None
+
+    def groups(self, asked: Collection[str | Truncated]) -> list[str]:
+        """The dimensions meant by `asked`; a period that is not declared is left out."""
+        meant = [self.declared(group) if isinstance(group, Truncated) else group for group in asked]
+        return [name for name in meant if name is not None]
 
     def dimension(self, name: str) -> Column | None:
         """The column to group by, if it may be."""
-        column = self._column(name) if name else None
+        column = self._column(name)
         if column is None:
             return None
         if column.role is not Role.DIMENSION:
@@ -189,10 +194,7 @@ def bind(question: Question, schema: Schema, profile: Profile) -> Bound:
     """
     faults = Faults()
     rules = Rules(schema, profile, faults)
-    plain, rollup = (
-        [rules.declared(group) if isinstance(group, Truncated) else group for group in part]
-        for part in (question.group_by, question.rollup)
-    )
+    plain, rollup = (rules.groups(part) for part in (question.group_by, question.rollup))
     groups = [*plain, *rollup]
     for name in groups:
         rules.dimension(name)
@@ -278,7 +280,7 @@ def _output(column: Item | Formula, names: dict[Item, str], rules: Rules) -> Out
     if isinstance(column, Formula):
         return Output(column.label or "calculated", changed(column.term, names.__getitem__))
     if column.truncated is not None:
-        name = rules.declared(column.truncated)
+        name = rules.declared(column.truncated) or ""
         return Output(column.label or name, name)
     if column.function is None:
         return Output(column.label or column.column or "", column.column or "")
