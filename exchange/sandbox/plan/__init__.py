@@ -130,11 +130,12 @@ def _level(
     terms: Terms,
     table: str,
 ) -> Level:
+    sets = cells((grid,)) * sum(part.total is Total.ENTITIES for part in totals)
     match Profile(terms.profile):
         case Profile.OPEN:
-            return Level(exact.sql(along, totals, manifest, cells((grid,)), table), grid, first)
+            return Level(exact.sql(along, totals, manifest, sets, table), grid, first)
         case Profile.GUARDED:
             again = partial(guarded.exact, along, totals, manifest.schema, table)
-            return Level(guarded.look(along, totals, manifest, cells((grid,)), table), grid, first, again)
+            return Level(guarded.look(along, totals, manifest, sets, table), grid, first, again)
         case Profile.PRIVATE:
-            return Level(private.sql(along, totals, manifest, cells((grid,)), terms, table), grid, first)
+            return Level(private.sql(along, totals, manifest, sets, terms, table), grid, first)

@@ -29,13 +29,13 @@ from exchange.sandbox.terms import Terms
 
 
 def sql(
-    query: AggregateQuery, totals: Sequence[Part], manifest: Manifest, groups: int, terms: Terms, table: str
+    query: AggregateQuery, totals: Sequence[Part], manifest: Manifest, sets: int, terms: Terms, table: str
 ) -> str:
     """Exact totals v0, v1 … of at most `terms.rows` rows of each entity; groups without rows are not there."""
     names = [f'"{name}"' for name in query.dimensions]
     columns = [f"{name} AS d{i}" for i, name in enumerate(names)]
     for i, part in enumerate(totals):
-        columns.append(f"{_total(part, manifest, groups)} AS v{i}")
+        columns.append(f"{_total(part, manifest, sets)} AS v{i}")
     bounded = f"_rank <= {terms.rows:d}"
     rows_of = f"{source(query, manifest.schema, table)}{where(query, manifest.schema, bounded)}"
     return select(columns, rows_of, names)
@@ -73,12 +73,12 @@ def reach(column: Column, about: int) -> int:
     return max(column.high - about, about - column.low)
 
 
-def _total(part: Part, manifest: Manifest, groups: int) -> str:
+def _total(part: Part, manifest: Manifest, sets: int) -> str:
     condition = "" if part.where is None else test(part.where, manifest.schema)
     column = part.column
     match part.total:
         case Total.ENTITIES if column is not None:
-            return distinct(column, condition, manifest, groups)
+            return distinct(column, condition, manifest, sets)
         case Total.SUM if column is not None:
             total = f"coalesce(sum({only(condition, stored(column))}), 0)::BIGINT"
             return f"{total} - {part.about} * {rows(column, condition)}" if part.about else total
