@@ -90,7 +90,9 @@ def prepare(party: UUID, ask: Ask, only_own: bool = False) -> Prepared:
     ask.product = question.product
     chain = load_chain(party, question.product, ask.purpose, ask.licence)
     bound = query.bind(question, chain.schema(), Profile(chain.product.profile))
-    plan.shape(bound.query, chain.manifest(), chain.disclosure)  # refuses what the node would: totals that could overflow
+    plan.shape(
+        bound.query, chain.manifest(), chain.disclosure
+    )  # refuses what the node would: totals that could overflow
     asked = query.to_json(bound.query)
     key = release_key(chain, asked)
     stored = _OWN.first(key=key, party=party) if only_own else _STORED.first(key=key)

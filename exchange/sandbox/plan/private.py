@@ -28,9 +28,7 @@ from exchange.sandbox.schema import Column, Manifest, Schema
 from exchange.sandbox.terms import Terms
 
 
-def sql(
-    query: AggregateQuery, totals: Sequence[Part], manifest: Manifest, sets: int, terms: Terms, table: str
-) -> str:
+def sql(query: AggregateQuery, totals: Sequence[Part], manifest: Manifest, sets: int, terms: Terms, table: str) -> str:
     """Exact totals v0, v1 … of at most `terms.rows` rows of each entity; groups without rows are not there."""
     names = [f'"{name}"' for name in query.dimensions]
     columns = [f"{name} AS d{i}" for i, name in enumerate(names)]
