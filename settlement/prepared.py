@@ -88,6 +88,8 @@ def prepare(party: UUID, ask: Ask, only_own: bool = False) -> Prepared:
     """
     question = sql.parse(ask.question) if isinstance(ask.question, str) else query.parse_json(ask.question)
     ask.product = question.product
+    if question.joins:
+        raise Problem("join_not_allowed", "the exchange sells no joins yet")
     chain = load_chain(party, question.product, ask.purpose, ask.licence)
     bound = query.bind(question, chain.schema(), Profile(chain.product.profile))
     plan.shape(

@@ -36,6 +36,7 @@ def test_a_dead_vault_is_replaced(possessed: Callable[..., Running]) -> None:
     before = nodes.children(node.process, "vault")
     for pid in before:
         os.kill(pid, signal.SIGKILL)
+    patiently(lambda: _all_gone(before))  # one that is still dying takes an order with it
     assert node.send(node.open_order()).release.outcome is Outcome.RELEASED
     assert not set(before) & set(nodes.children(node.process, "vault"))
 
