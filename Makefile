@@ -59,7 +59,7 @@ attacks: $(DEV) ## run the attacks on what is released, and print their scores
 bench: $(DEV) ## run a benchmark (NAME=gateway); its last line is one JSON object
 	@$(PY) -m benchmarks $(NAME) $(ARGS)
 
-pages: $(DEV) ## write the pages that are generated: docs/errors.md
+pages: $(DEV) ## write the pages that are generated: docs/errors.md, docs/states.md
 	@$(PY) docs/generate.py
 
 pins: $(DEV) ## pin the newest versions that pyproject.toml allows (needs uv)

@@ -17,9 +17,8 @@ from exchange.money import BASIS_POINTS
 # From which states each transition may start.
 TRANSITIONS: dict[type[models.Model], dict[str, frozenset[str]]] = {
     Resource: {
-        "registered": frozenset({"draft", "suspended"}),
+        "registered": frozenset({"suspended"}),  # from a draft by catalog.registration only
         "suspended": frozenset({"registered"}),
-        "cancelled": frozenset({"draft", "registered", "suspended"}),
     },
     Authorization: {
         "in_force": frozenset({"draft", "suspended"}),

@@ -17,7 +17,6 @@ from exchange.days import Calendar
 from exchange.parties.models import Day
 
 YEARS_AHEAD = 2
-_seeded_on: date | None = None
 
 
 def calendar() -> Calendar:
@@ -62,14 +61,6 @@ def do_edit(day: Day, actor: str) -> None:
 
 def seed_after_migrate(**_signal: Any) -> None:
     seed()
-
-
-def seed_daily() -> None:
-    """Seed, if this process did not today."""
-    global _seeded_on
-    if _seeded_on != (today := timezone.localdate()):
-        seed(today)
-        _seeded_on = today
 
 
 def _days(years: Iterable[int]) -> list[Day]:

@@ -37,6 +37,7 @@ class Role(models.TextChoices):
     OPERATOR = "operator", _("operator")
     MERCHANT = "merchant", _("data merchant")
     BUYER = "buyer", _("buyer")
+    REGISTRAR = "registrar", _("registrar")
     REGULATOR = "regulator", _("regulator")
     PLATFORM = "platform", _("platform")
 

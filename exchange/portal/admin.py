@@ -164,7 +164,7 @@ class ResourceAdmin(Registered):
     readonly_fields = ("state", "snapshot")
     inlines = (ColumnsInline,)
     actions = (
-        transition("registered", _("Register"), ("holder",)),
+        transition("registered", _("Resume"), ("holder",)),
         transition("suspended", _("Suspend"), ("holder",)),
     )
 
