@@ -40,6 +40,35 @@ CANCELLATION = Machine(
 )
 """A cancellation that the registrant asks for; a correction is as short."""
 
+PLAN = Machine(
+    "plan",
+    "draft",
+    (
+        Step("submit", ("draft",), "submitted", ("body",), "27号 实施方案"),
+        Step("send_back", ("submitted",), "draft", ("authority",), "27号 审议", reason=True),
+        Step("approve", ("submitted",), "approved", ("authority",), "27号 审议（三重一大）", approves=True),
+        Step("file", ("approved",), "filed", ("authority",), "27号 备案"),
+        Step("withdraw", ("draft", "submitted", "approved"), "withdrawn", ("body",), "27号"),
+        Step("replace", ("filed",), "replaced", (CLOCK,), "27号 重大变更"),
+    ),
+)
+"""A major change is a new plan that goes the same way and replaces the old one when it is filed."""
+
+AUTHORIZATION = Machine(
+    "authorization",
+    "draft",
+    (
+        Step("submit", ("draft",), "submitted", ("authority",), "27号 授权运营协议"),
+        Step("send_back", ("submitted",), "draft", ("authority",), "27号", reason=True),
+        Step("sign", ("submitted",), "signed", ("authority",), "27号 签订", approves=True),
+        Step("publish", ("signed",), "in_force", ("authority",), "27号 公开"),
+        Step("suspend", ("in_force",), "suspended", ("authority",), "27号 暂停", reason=True),
+        Step("resume", ("suspended",), "in_force", ("authority",), "27号", approves=True),
+        Step("end", ("signed", "in_force", "suspended"), "ended", ("authority",), "27号 退出", reason=True),
+        Step("expire", ("in_force", "suspended"), "expired", (CLOCK,), "27号 期满"),
+    ),
+)
+
 OBJECTION = Machine(
     "objection",
     "made",

@@ -20,11 +20,6 @@ TRANSITIONS: dict[type[models.Model], dict[str, frozenset[str]]] = {
         "registered": frozenset({"suspended"}),  # from a draft by catalog.registration only
         "suspended": frozenset({"registered"}),
     },
-    Authorization: {
-        "in_force": frozenset({"draft", "suspended"}),
-        "suspended": frozenset({"in_force"}),
-        "ended": frozenset({"in_force", "suspended"}),
-    },
     Product: {
         "listed": frozenset({"draft", "suspended"}),
         "suspended": frozenset({"listed"}),
@@ -33,7 +28,7 @@ TRANSITIONS: dict[type[models.Model], dict[str, frozenset[str]]] = {
 }
 
 
-def do_transition(thing: Resource | Authorization | Product, to: str, actor: str, reason: str = "") -> None:
+def do_transition(thing: Resource | Product, to: str, actor: str, reason: str = "") -> None:
     """Move `thing` to state `to` and log it. Raises Problem field_invalid where it may not go there.
 
     The row is locked first, so of two people at once one is told that the state has changed.

@@ -47,6 +47,8 @@ def states_page() -> str:
         "First registration, change, renewal": machines.REGISTRATION,
         "Cancellation, correction": machines.CANCELLATION,
         "Objection": machines.OBJECTION,
+        "Implementation plan": machines.PLAN,
+        "Authorization": machines.AUTHORIZATION,
     }
     return STATES + "".join(_machine(title, machine) for title, machine in found.items())
 

@@ -68,6 +68,12 @@ _TABLE = (
     ("objection_open", 409, "An objection has not been decided", "异议尚未处理完毕"),
     ("objection_missing", 409, "No objection was found to be right", "没有成立的异议"),
     ("renewal_too_early", 409, "Renewal is in the last 60 days", "续展应在有效期届满前六十日内申请"),
+    ("plan_missing", 409, "There is no filed plan of this mode", "尚无已备案的同一模式实施方案"),
+    ("agreement_too_long", 400, "An agreement runs at most 5 years", "授权运营协议期限最长五年"),
+    ("selection_missing", 400, "How the operator was chosen is not recorded", "缺少运营机构公平竞争选择的记录"),
+    ("document_missing", 400, "A document is missing", "缺少文件"),
+    ("authorization_overlaps", 409, "Another authorization covers the same at that time", "与其他授权在同一期间重叠"),
+    ("party_not_accredited", 403, "The party is not accredited for this", "该主体未获相应资格"),
     ("data_core", 403, "Core data never enter authorized operation", "核心数据不得进入授权运营"),
     ("assessment_missing", 403, "Important data need a recorded assessment", "重要数据须经评估"),
     # Whether it may be asked: the chain, from the top

@@ -1,10 +1,10 @@
-"""What the worker does once a day: the calendar, clocks that moved with it, registrations that are over."""
+"""What the worker does once a day: the calendar and the clocks that moved with it; what has run out."""
 
 from datetime import date
 
 from django.utils import timezone
 
-from catalog import registration
+from catalog import authorizing, registration
 from exchange.parties import acts, days
 
 _watched_on: date | None = None
@@ -17,4 +17,5 @@ def watch() -> None:
         if days.seed(today):
             acts.reset_clocks()
         registration.lapse()
+        authorizing.expire()
         _watched_on = today
