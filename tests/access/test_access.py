@@ -59,7 +59,7 @@ PEOPLE = ("stranger", "buyer", "merchant", "holder", "operator", "authority", "r
 # `root` breaks the glass.
 ADMIN = {
     "catalog.resource": ("holder root", "stranger holder root", "holder root"),
-    "catalog.authorization": ("authority operator root", "stranger authority root", "authority root"),
+    "catalog.authorization": ("authority operator root", "stranger authority root", "root"),  # it is in force
     "catalog.product": ("merchant operator root", "stranger merchant root", "merchant root"),
     "catalog.snapshot": ("holder root", "", ""),
     "licensing.licence": ("merchant buyer root", "stranger merchant root", "merchant root"),
