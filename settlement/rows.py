@@ -13,8 +13,12 @@ from exchange.api.tokens import Caller
 from exchange.audit import keys
 from exchange.ids import new_id
 from exchange.sandbox.orders import OrderKind, sign_order
-from settlement.models import MeteredQuery
+from exchange.statements import Arg, Select
+from settlement.models import MeteredQuery, StoredRelease
 from settlement.prepared import Ask, Prepared
+
+_of_population = StoredRelease.objects.filter(domain=Arg("domain"), population=Arg("population"), spent__gt=0)
+_LATEST = Select(_of_population.order_by("-spent").only("jws")[:1])
 
 
 def new_query(caller: Caller, ask: Ask, prepared: Prepared) -> MeteredQuery:
@@ -61,8 +65,16 @@ def signed_order(pk: UUID, prepared: Prepared) -> str:
         terms=chain.disclosure,
         query=prepared.query,
         columns=tuple(sorted(chain.product.columns)),
+        seen=latest(chain.resource.domain_id, chain.resource.snapshot.policy["population"]),
     )
     return sign_order(order, keys.current("order"))
+
+
+def latest(domain: UUID, population: str) -> str:
+    """The population's release with the largest total spent, as the node signed it: a node whose journal does not
+    know it has forgotten what was spent, and says so instead of answering."""
+    release = _LATEST.first(domain=domain, population=population)
+    return release.jws if release else ""
 
 
 def privacy(prepared: Prepared) -> tuple[int, int] | None:
