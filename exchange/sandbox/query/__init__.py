@@ -10,7 +10,7 @@ which trusts nothing of it and checks it again.
 
 from exchange.sandbox.query.bind import bind
 from exchange.sandbox.query.model import (
-    MADE_OF,
+    FIGURES,
     AggregateQuery,
     And,
     Compare,
@@ -23,13 +23,14 @@ from exchange.sandbox.query.model import (
     Predicate,
     Profile,
     Total,
+    made_of,
 )
 from exchange.sandbox.query.question import Question, parse_json
 from exchange.sandbox.query.view import Bound, Output, View, shown_from_json, shown_json
 from exchange.sandbox.query.wire import from_json, to_json
 
 __all__ = [
-    "MADE_OF", "AggregateQuery", "And", "Bound", "Compare", "Function", "In", "IsNull", "Measure", "Op", "Or",
-    "Output", "Predicate", "Profile", "Question", "Total", "View", "bind", "from_json", "parse_json", "shown_from_json",
-    "shown_json", "to_json",
+    "FIGURES", "AggregateQuery", "And", "Bound", "Compare", "Function", "In", "IsNull", "Measure", "Op",
+    "Or", "Output", "Predicate", "Profile", "Question", "Total", "View", "bind", "from_json", "made_of", "parse_json",
+    "shown_from_json", "shown_json", "to_json",
 ]  # fmt: skip
