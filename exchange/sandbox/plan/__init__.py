@@ -5,13 +5,13 @@ scaled integers; the grid of cells, the bounds of every value and the deadline f
 schema and the number of rows, which are public.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from exchange.sandbox import walk
 from exchange.sandbox.frames import Shape
-from exchange.sandbox.plan import exact, guarded, private, ranks
+from exchange.sandbox.plan import exact, guarded, joined, private, ranks
 from exchange.sandbox.plan.guarded import Codes
 from exchange.sandbox.plan.ranks import Quantile
 from exchange.sandbox.plan.totals import Part, bounds, centre, parts, parts_of
@@ -97,18 +97,18 @@ def looks(query: AggregateQuery) -> int:
 def deadline(query: AggregateQuery, manifest: Manifest, terms: Terms, rows_per_second: int, start_ms: int) -> float:
     """Seconds from receipt to answer; 0.0 for `open`, which has no deadline.
 
-    `rows_per_second` is the declared capacity for one total, where a filtered one counts for two, and `start_ms`
-    what any plan takes. A deadline is the same for every snapshot with as many rows, whatever is in them.
+    `rows_per_second` is the declared capacity for one total, where a filtered one counts for two and a join for one,
+    and `start_ms` what any plan takes. A deadline is the same for all snapshots with as many rows, whatever is in them.
     """
     if Profile(terms.profile) is Profile.OPEN:
         return 0.0
-    rows, size = manifest.rows * len(query.levels), cells(grids(query, manifest.schema))
+    rows, size = (manifest.rows + manifest.looked_up) * len(query.levels), cells(grids(query, manifest.schema))
     totals = parts(query, manifest.schema, terms)
     filtered = sum(part.where is not None for part in totals)
-    work = (rows + CELL_WORK * size) * (1 + len(totals) + filtered)
+    work = (rows + CELL_WORK * size) * (1 + len(totals) + filtered + len(query.joins))
     for quantile in quantiles(query, manifest.schema, terms):
-        counts = rows + min(rows, size * quantile.bins.number)
-        work += BIN_WORK * counts + CELL_WORK * size * walk.steps(quantile.bins.halvings)
+        work += rows * (BIN_WORK + len(query.joins)) + BIN_WORK * min(rows, size * quantile.bins.number)
+        work += CELL_WORK * size * walk.steps(quantile.bins.halvings)
     return start_ms / 1000 + work / rows_per_second
 
 
@@ -126,13 +126,18 @@ def quantiles(query: AggregateQuery, schema: Schema, terms: Terms) -> tuple[Quan
     return ranks.quantiles(query, schema, terms, private.share(query, parts(query, schema, terms), terms))
 
 
-def compile(query: AggregateQuery, manifest: Manifest, terms: Terms, table: str = "snapshot") -> Plan:
-    """The plan of `query` over the native table `table`, a name the engine chose. Raises as `shape` does.
+def compile(
+    query: AggregateQuery, manifest: Manifest, terms: Terms, table: str = "snapshot",
+    tables: Mapping[str, str] | None = None,
+) -> Plan:  # fmt: skip
+    """The plan of `query` over the native table `table`, a name the engine chose, and of each join's. Raises as
+    `shape` does. `manifest` has the columns of the joins, see query.joined.
 
     Every level is a statement by itself: how many entities a coarse cell has does not follow from the finer ones.
     """
     schema, totals, first, levels = manifest.schema, parts(query, manifest.schema, terms), 0, []
     keys, walks = grids(query, schema), quantiles(query, schema, terms)
+    table = joined.source(query, schema, table, tables or {})
     for level, grid, size in zip(query.levels, keys, sizes(keys), strict=True):
         along = replace(level, dimensions=axes(level, schema))
         binned = tuple(ranks.sql(along, quantile, schema, terms, table) for quantile in walks)
