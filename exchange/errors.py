@@ -51,6 +51,7 @@ _TABLE = (
     ("column_not_dimension", 403, "The column is not a dimension of the product", "该列不是产品的维度"),
     ("column_not_measure", 403, "The column cannot be aggregated like that", "该列不能作此聚合"),
     ("filter_not_allowed", 403, "The product does not allow this filter", "产品不允许此筛选条件"),
+    ("join_not_allowed", 403, "The products cannot be joined like that", "不支持这样关联这些产品"),
     ("value_invalid", 400, "A value does not fit its column", "取值与列类型不符"),
     ("query_too_large", 400, "The query is too large", "查询过大"),
     # Whether it may be asked: the chain, from the top

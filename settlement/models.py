@@ -63,7 +63,7 @@ class MeteredQuery(models.Model):
     purpose = models.CharField(_("purpose"), max_length=60)
     query = models.JSONField(_("query"))
     outputs = models.JSONField()  # how the answer is shown: query.shown_json
-    terms = models.JSONField()  # tariff, shares and their owners, and cost to the population, as they stood then
+    terms = models.JSONField()  # tariff, shares and their owners, the population and its cost, as they stood then
     snapshot = models.CharField(_("snapshot"), max_length=80)
     release_key = models.CharField(max_length=64)
     order = models.TextField()

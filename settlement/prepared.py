@@ -88,13 +88,16 @@ def prepare(party: UUID, ask: Ask, only_own: bool = False) -> Prepared:
     """
     question = sql.parse(ask.question) if isinstance(ask.question, str) else query.parse_json(ask.question)
     ask.product = question.product
+    if question.joins:
+        raise Problem("join_not_allowed", "the exchange sells no joins yet")
     chain = load_chain(party, question.product, ask.purpose, ask.licence)
     bound = query.bind(question, chain.schema(), Profile(chain.product.profile))
-    plan.shape(bound.query, chain.manifest(), chain.disclosure)  # refuses totals that could overflow
+    plan.shape(
+        bound.query, chain.manifest(), chain.disclosure
+    )  # refuses what the node would: totals that could overflow
     asked = query.to_json(bound.query)
     key = release_key(chain, asked)
     stored = _OWN.first(key=key, party=party) if only_own else _STORED.first(key=key)
-    plan.shape(bound.query, chain.manifest(), chain.disclosure)  # refuses what the node would
     cells = stored.cells if stored else plan.most_cells(bound.query, chain.manifest(), chain.disclosure)
     rates = tariff.FREE
     if chain.licence is not None and chain.product.use != Product.Use.PUBLIC_GOOD:

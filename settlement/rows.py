@@ -42,6 +42,7 @@ def new_query(caller: Caller, ask: Ask, prepared: Prepared) -> MeteredQuery:
             "shares": shares(product),
             "owners": owners(product),
             "cost": prepared.cost,
+            "population": prepared.chain.resource.snapshot.policy["population"],
             "privacy": privacy(prepared),
         },
         order="" if prepared.stored else signed_order(pk, prepared),

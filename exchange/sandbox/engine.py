@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 from collections import OrderedDict
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import duckdb
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 from exchange.sandbox import disclosure, plan
 from exchange.sandbox.frames import Cells
 from exchange.sandbox.plan import Codes, Level, Plan
-from exchange.sandbox.query import AggregateQuery, Profile
+from exchange.sandbox.query import AggregateQuery, Join, Profile, joined
 from exchange.sandbox.schema import Manifest, SchemaError, manifest_from_json
 from exchange.sandbox.terms import Terms
 
@@ -40,6 +41,10 @@ _TUNING: dict[str, str | bool | int] = {
     "perfect_ht_threshold": 20,  # group keys are small codes: an array instead of a hash table
     "preserve_insertion_order": False,
 }
+
+
+At = tuple[str, str]
+"""A resource and its snapshot."""
 
 
 class SnapshotUnreadable(Exception):
@@ -70,19 +75,35 @@ class Engine:
         """The private manifest of a snapshot. Raises SnapshotUnreadable."""
         return self._read_manifest(resource, snapshot)[0]
 
-    def load(self, resource: str, snapshot: str) -> None:
-        """Have a snapshot's table ready, so that a query's time holds no loading.
+    def joined(
+        self, resource: str, snapshot: str, joins: Collection[Join], others: Mapping[str, At] | None = None
+    ) -> Manifest:
+        """The private manifest of a snapshot with what is joined; `others` are the snapshots by the joins' names.
+
+        Raises SnapshotUnreadable, Problem join_not_allowed.
+        """
+        manifests = {name: self.manifest(*at) for name, at in (others or {}).items()}
+        return joined(self.manifest(resource, snapshot), tuple(joins), manifests)
+
+    def load(self, resource: str, snapshot: str, others: Mapping[str, At] | None = None) -> None:
+        """Have the tables of a snapshot and of what is joined to it ready, so that a query's time holds no loading.
 
         Raises SnapshotUnreadable, EngineFailed.
         """
-        self._table(resource, snapshot)
+        wanted = [(resource, snapshot), *(others or {}).values()]
+        for at in wanted:
+            self._table(at, wanted)
 
-    def run(self, query: AggregateQuery, resource: str, snapshot: str, terms: Terms) -> Cells:
+    def run(
+        self, query: AggregateQuery, resource: str, snapshot: str, terms: Terms,
+        others: Mapping[str, At] | None = None,
+    ) -> Cells:  # fmt: skip
         """The cells of `query` that `terms` let out. Raises SnapshotUnreadable, EngineFailed."""
-        manifest = self.manifest(resource, snapshot)
-        table = self._table(resource, snapshot)
-        compiled = plan.compile(query, manifest, terms, table)
-        found = [self._found(level.sql) for level in compiled.levels]
+        manifest = self.joined(resource, snapshot, query.joins, others)
+        self.load(resource, snapshot, others)
+        tables = {name: self._tables[at][0] for name, at in (others or {}).items()}
+        compiled = plan.compile(query, manifest, terms, self._tables[resource, snapshot][0], tables)
+        found = [self._found(level.sql) if level.sql else {} for level in compiled.levels]
         match Profile(terms.profile):
             case Profile.OPEN:
                 return disclosure.open_cells(found, compiled)
@@ -92,7 +113,12 @@ class Engine:
             case Profile.PRIVATE:
                 from exchange.sandbox.noise import discrete_gaussian  # takes a moment to load; only this needs it
 
-                return disclosure.private_cells(found, compiled, discrete_gaussian)
+                return disclosure.private_cells(found, self._counted(compiled), compiled, discrete_gaussian)
+
+    def _counted(self, compiled: Plan) -> list[list[disclosure.Found]]:
+        """For each quantile, the counts by bins of each level; quantiles of the same values share them."""
+        counts = {text: self._found(text) for text in {text for level in compiled.levels for text in level.binned}}
+        return [[counts[level.binned[i]] for level in compiled.levels] for i in range(len(compiled.quantiles))]
 
     def _looked(
         self, found: disclosure.Found, level: Level, compiled: Plan, terms: Terms
@@ -122,15 +148,13 @@ class Engine:
                 raise SnapshotUnreadable from None
         return self._manifests[key]
 
-    def _table(self, resource: str, snapshot: str) -> str:
-        """The name of the native table of a snapshot, loaded if need be."""
-        key = (resource, snapshot)
-        if key not in self._tables:
-            self._load(resource, snapshot)
-        self._tables.move_to_end(key)
-        return self._tables[key][0]
+    def _table(self, at: At, wanted: Collection[At]) -> None:
+        """Load a snapshot's table if need be; none of those that are `wanted` with it makes room for it."""
+        if at not in self._tables:
+            self._load(*at, wanted)
+        self._tables.move_to_end(at)
 
-    def _load(self, resource: str, snapshot: str) -> None:
+    def _load(self, resource: str, snapshot: str, wanted: Collection[At]) -> None:
         expected = self._read_manifest(resource, snapshot)[1]
         try:
             with self._file(resource, snapshot, "parquet").open("rb") as file:
@@ -138,7 +162,7 @@ class Engine:
                     raise SnapshotUnreadable
                 source = pq.ParquetFile(file)
                 size = _size(source)
-                self._make_room(size)
+                self._make_room(size, wanted)
                 self._loaded += 1
                 name = f"snapshot_{self._loaded}"
                 self._copy(source, name)
@@ -156,10 +180,11 @@ class Engine:
         finally:
             self._duckdb.unregister("incoming")
 
-    def _make_room(self, size: int) -> None:
-        while self._tables and size + sum(size for _, size in self._tables.values()) > self._room:
-            _, (name, _) = self._tables.popitem(last=False)
-            self._duckdb.execute(f"DROP TABLE {name}")
+    def _make_room(self, size: int, wanted: Collection[At]) -> None:
+        for at in [at for at in self._tables if at not in wanted]:
+            if size + sum(size for _, size in self._tables.values()) <= self._room:
+                return
+            self._duckdb.execute(f"DROP TABLE {self._tables.pop(at)[0]}")
 
     def _file(self, resource: str, snapshot: str, suffix: str) -> Path:
         if not (_NAME.fullmatch(resource) and _NAME.fullmatch(snapshot)):

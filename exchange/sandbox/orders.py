@@ -32,6 +32,16 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Joined:
+    """What the join `name` of an order's query is with; `columns` as in Order."""
+
+    name: str
+    resource: str
+    snapshot: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     id: str  # UUIDv7
     exchange: str  # iss
@@ -46,6 +56,7 @@ class Order:
     columns: tuple[str, ...] = ()  # the product's columns; the query may name no others
     since: int = 0  # JOURNAL: entries with a larger number
     seen: str = ""  # QUERY: the population's latest release that the exchange has, as the node signed it
+    joins: tuple[Joined, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,8 @@ def sign_order(order: Order, key: SigningKey) -> str:
     claims |= {"jti": claims.pop("id"), "iss": claims.pop("exchange"), "aud": claims.pop("node")}
     claims |= {"iat": claims.pop("issued_at"), "exp": claims.pop("expires_at"), "v": 1}
     claims["columns"] = list(order.columns)
+    joins = [join | {"columns": list(join["columns"])} for join in claims.pop("joins")]
+    claims |= {"joins": joins} if joins else {}
     return jws.sign(claims, key, ORDER_TYPE)
 
 
@@ -89,6 +102,7 @@ def read_order(token: str, keys: Mapping[str, Ed25519PublicKey]) -> Order:
             resource=claims["resource"], snapshot=claims["snapshot"],
             terms=Terms(**terms) if terms else None, query=claims["query"],
             columns=tuple(claims["columns"]), since=claims["since"], seen=claims["seen"],
+            joins=tuple(Joined(**each | {"columns": tuple(each["columns"])}) for each in claims.get("joins", ())),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise jws.BadSignature("not an order") from error

@@ -56,6 +56,11 @@ class Column:
     label_en: str = ""
     derived: Rule | None = None
 
+    @property
+    def joined(self) -> bool:
+        """Whether it is of a table that is joined: its name then begins with the join's, see query.joins."""
+        return "." in self.name
+
     def to_json(self) -> dict[str, Any]:
         found = {
             "name": self.name, "kind": self.kind.value, "role": self.role.value, "domain": list(self.domain),
@@ -69,7 +74,8 @@ class Column:
 class Schema:
     """The columns of a resource; `row_key` names source columns that tell an entity's rows apart.
 
-    `whole` is false for what a product shows of one: a derived column may then be there without its source.
+    `whole` is false for what a product shows of one: a derived column may then be there without its source; and
+    where columns of others are joined to it.
     Raises SchemaError on construction where the declaration is not sound.
     """
 
@@ -114,6 +120,9 @@ class Manifest:
     `rows` and `entities` are given for `open` and `guarded` populations only (0 otherwise). Private to the node,
     and in nothing it publishes: `most_rows`, the largest number of rows of one entity, and `with_nulls`, the
     measures that are null somewhere (None where an older intake did not say).
+
+    `unique`, of `open` resources only, are the stored dimensions in which no value is in two rows: by these they may
+    be joined. `looked_up` is the number of rows of what is joined to it, and in no JSON (see query.joins).
     """
 
     resource: str
@@ -124,6 +133,8 @@ class Manifest:
     most_rows: int = 0
     taken_at: str = ""  # RFC 3339, UTC
     with_nulls: tuple[str, ...] | None = None
+    unique: tuple[str, ...] = ()
+    looked_up: int = 0
 
     def published(self, counts: bool) -> "Manifest":
         """The public one: without what stays in the node and, unless `counts`, without numbers of the data."""
@@ -136,7 +147,8 @@ class Manifest:
             "rows": self.rows, "entities": self.entities, "most_rows": self.most_rows,
             "taken_at": self.taken_at,
         }  # fmt: skip
-        return found if self.with_nulls is None else found | {"with_nulls": list(self.with_nulls)}
+        found |= {} if self.with_nulls is None else {"with_nulls": list(self.with_nulls)}
+        return found | {"unique": list(self.unique)} if self.unique else found
 
 
 def nests(schema: Schema, coarse: Column, fine: Column) -> bool:
@@ -218,6 +230,7 @@ def manifest_from_json(value: Mapping[str, Any]) -> Manifest:
             most_rows=int(value.get("most_rows", 0)),
             taken_at=str(value.get("taken_at", "")),
             with_nulls=None if value.get("with_nulls") is None else tuple(map(str, value["with_nulls"])),
+            unique=tuple(map(str, value.get("unique", ()))),
         )
     except (KeyError, TypeError) as error:
         raise SchemaError(f"manifest: {error}") from error
@@ -309,9 +322,10 @@ def _problems(schema: Schema) -> list[str]:
     for column in schema.columns:
         if column.name in RESERVED:
             found.append(f"{column.name}: every answer has a column of this name; rename it in the source")
-        if not (column.name.isidentifier() and column.name.isascii() and column.name == column.name.lower()):
+        plain = column.name.isidentifier() and column.name.isascii() and column.name == column.name.lower()
+        if schema.whole and not plain:
             found.append(f"{column.name!r}: a name is lower-case letters, digits and underscores")
-        if len(column.name) > 63:
+        if schema.whole and len(column.name) > 63:
             found.append(f"{column.name[:20]}…: a name has at most 63 characters")
         if column.role is Role.MEASURE:
             if column.kind not in (Kind.INTEGER, Kind.DECIMAL):

@@ -63,6 +63,14 @@ def test_a_node_that_is_down_leaves_the_hold_and_the_worker_finishes_when_it_is_
         assert wrong() == []
 
 
+def test_a_query_not_yet_answered_excuses_no_other_populations_meter(market: Market, home: Path) -> None:
+    assert market.buyer.ask(BY_CARRIER).status_code == 503
+    assert uncertain().terms["cost"] == 1
+    PopulationMeter.objects.create(domain=market.domain, population="pilots", cap=100_000, spent=1)
+    with nodes.running(home):
+        assert wrong() == ["journal of haizhou: population pilots: 1 spent here, 0 there"]
+
+
 @contextmanager
 def asleep(home: Path) -> Iterator[None]:
     """The node's processes stopped, as on a machine that swaps."""

@@ -26,6 +26,7 @@ from exchange.sandbox.intake.refused import IntakeRefused
 from exchange.sandbox.intake.rows import BadColumn, Rows, stored
 from exchange.sandbox.intake.sorting import Sorter
 from exchange.sandbox.intake.source import Source
+from exchange.sandbox.intake.unique import Unique
 from exchange.sandbox.query import Profile
 from exchange.sandbox.schema import Manifest, Role, Schema
 
@@ -136,7 +137,9 @@ class _Intake:
         if numbering and before and numbering.touched < task.least_batch:
             raise IntakeRefused(f"the file adds to fewer than {task.least_batch} entities, the holder's least_batch; "
                                 "wait until there are more")  # fmt: skip
-        table = self._write(rows, sorter, numbering is not None)
+        domains = rows.domains() if task.profile is Profile.OPEN else {}
+        unique = Unique({name: len(values) for name, values in domains.items()})
+        table = self._write(rows, sorter, numbering is not None, unique)
         if task.most_rows and table.rows > task.most_rows:
             raise IntakeRefused("there are more rows than the holder's most_rows; deadlines follow from that number")
         _check_sums(schema, table.rows)
@@ -149,6 +152,7 @@ class _Intake:
             most_rows=numbering.most_rows if numbering else 0,
             taken_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             with_nulls=tuple(column.name for column in stored(schema) if column.name in table.with_nulls),
+            unique=unique.names,
         )
         report = self._report(file, rows, manifest, before, time.monotonic() - start)
         publish(manifest, task.profile is not Profile.PRIVATE, report.to_json(), self.places)
@@ -205,7 +209,7 @@ class _Intake:
             yield rows.settle(batch)
             self.progress.rows("numbering", known.rows)
 
-    def _write(self, rows: Rows, sorter: Sorter, numbered: bool) -> Table:
+    def _write(self, rows: Rows, sorter: Sorter, numbered: bool, unique: Unique) -> Table:
         """The snapshot's table, clustered: by the dimensions, the ones with fewest values first, then by entity.
 
         Groups and filters then read few places, runs compress well, and the rows of one entity in one cell
@@ -223,7 +227,7 @@ class _Intake:
             if order:
                 batches = sorter.ordered(reader, order)
             with Table(self.places.parquet(self.snapshot)) as table:
-                for number in write_all(table, batches):
+                for number in write_all(table, unique.watch(batches)):
                     self.progress.rows("writing", number)
         self.progress.say(f"wrote {table.rows:,} rows")
         return table

@@ -27,6 +27,7 @@ from exchange.sandbox.node.manifests import Manifests
 from exchange.sandbox.node.policy import Policy
 from exchange.sandbox.node.pool import NoVault, Overran, Pool, Vault, VaultDied
 from exchange.sandbox.orders import Order, OrderKind, Outcome, Release, read_order, read_release, sign_release
+from exchange.sandbox.schema import Manifest
 
 VAULT_SHARE = 0.8  # of a deadline; the rest is for making, signing and keeping the answer
 PATIENCE = 60.0  # seconds for a vault to come free or start, and to load a snapshot: no query's own time
@@ -117,14 +118,19 @@ class Execution:
 
     def _task(self, order: Order) -> Task:
         """Raises Problem."""
-        policy.offered(self._law, order.resource)
-        if self._manifests.stopped(order.resource):
-            raise Problem("stopped_by_holder")
-        manifest = self._manifests.get(order.resource, order.snapshot)
-        task = judge.task(order, self._law, manifest, self._settings)
+        manifest = self._manifest(order.resource, order.snapshot)
+        others = {each.name: self._manifest(each.resource, each.snapshot) for each in order.joins}
+        task = judge.task(order, self._law, manifest, self._settings, others)
         if task.plan in self._blocked:
             raise Problem("plan_blocked")
         return task
+
+    def _manifest(self, resource: str, snapshot: str) -> Manifest:
+        """The manifest of what the holder offers and has not stopped. Raises Problem."""
+        policy.offered(self._law, resource)
+        if self._manifests.stopped(resource):
+            raise Problem("stopped_by_holder")
+        return self._manifests.get(resource, snapshot)
 
     def _recall(self, order: Order, population: str) -> None:
         """Whether the journal knows the release that the exchange has seen last. A journal that was restored from a
@@ -171,6 +177,7 @@ class Execution:
         request = {
             "number": entry.number, "order": order.id, "query": order.query, "resource": order.resource,
             "snapshot": order.snapshot, "terms": asdict(task.terms),
+            "joins": {each.name: (each.resource, each.snapshot) for each in order.joins},
         }  # fmt: skip
         try:
             try:
@@ -193,6 +200,8 @@ class Execution:
             except VaultDied:
                 run = self._again(request, task, until)
             sys.audit("sluice.gate.ran", release.order)
+            if self._manifests.stopped(str(request["resource"])):  # meanwhile
+                run = replace(run, outcome=Outcome.NOT_EXECUTED, code="stopped_by_holder", cells=None)
             kept = self._keep(entry, replace(release, issued_at=int(leaves_at)), task, run)
             if task.deadline:
                 time.sleep(max(0.0, started + task.deadline - time.monotonic()))

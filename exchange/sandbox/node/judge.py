@@ -5,6 +5,8 @@ journal, never on the data.
 """
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 
 from exchange.crypto.canonical import digest
@@ -15,11 +17,12 @@ from exchange.sandbox.frames import Shape
 from exchange.sandbox.node import policy
 from exchange.sandbox.node.home import Settings
 from exchange.sandbox.node.policy import Policy, Population
-from exchange.sandbox.orders import Order
+from exchange.sandbox.orders import Joined, Order
 from exchange.sandbox.query import AggregateQuery, Profile
 from exchange.sandbox.schema import Manifest
 from exchange.sandbox.terms import Terms
 
+JOIN = re.compile(r"([a-z0-9_]{1,63}\.)?[a-z0-9][a-z0-9_-]{0,62}")  # its name, which stands in generated SQL
 MOST_ID = 64
 MOST_NUMBER = 2**53 - 1  # RFC 8785 §3.2.2.3
 
@@ -41,12 +44,14 @@ class Task:
 def check_form(order: Order) -> None:
     """Raises BadSignature where a field is no value of the order's: names are ASCII, numbers what JSON and
     SQLite both can hold."""
-    parts: list[Order | Terms] = [order, order.terms] if order.terms else [order]
+    parts: list[Order | Terms | Joined] = [order, *order.joins]
+    parts += [order.terms] if order.terms else []
     for part in parts:
         for field in fields(part):
             if not _fits(getattr(part, field.name), field.type):
                 raise BadSignature(f"{field.name} is no {field.type}")
-    if not 0 < len(order.id) <= MOST_ID or not all(_fits(name, str) for name in order.columns):
+    columns = [*order.columns, *(name for each in order.joins for name in each.columns)]
+    if not 0 < len(order.id) <= MOST_ID or not all(_fits(name, str) for name in columns):
         raise BadSignature("no order")
 
 
@@ -64,10 +69,12 @@ def check_validity(order: Order, node: str, now: int) -> None:
         raise Problem("node_refused", "the order has expired")
 
 
-def task(order: Order, law: Policy, manifest: Manifest, capacity: Settings) -> Task:
-    """The task of a query order on the snapshot of `manifest`.
+def task(
+    order: Order, law: Policy, manifest: Manifest, capacity: Settings, others: Mapping[str, Manifest] | None = None
+) -> Task:
+    """The task of a query order on the snapshot of `manifest`; `others` are those of its joins, by their names.
 
-    Raises Problem with the codes of policy.check and query.from_json.
+    Raises Problem with the codes of policy.check, query.joined and query.from_json.
     """
     population = policy.check(law, order, manifest.schema)
     terms = order.terms
@@ -75,10 +82,19 @@ def task(order: Order, law: Policy, manifest: Manifest, capacity: Settings) -> T
         raise Problem("field_invalid", "a query names its terms")
     if population.profile is Profile.PRIVATE:  # how many rows there are is not public: the declared number rules
         manifest = replace(manifest, rows=policy.offered(law, order.resource).most_rows)
+    manifest = _joined(order, law, manifest, others or {})
     entity = manifest.schema.entity
     columns = {*order.columns, entity.name} if entity else set(order.columns)
+    columns |= {f"{each.name}.{name}" for each in order.joins for name in each.columns}
     asked = query.from_json(order.query, manifest.schema.only(columns), terms)
-    parts = {"query": order.query, "terms": asdict(terms), "resource": order.resource, "snapshot": order.snapshot}
+    parts: dict[str, object] = {
+        "query": order.query,
+        "terms": asdict(terms),
+        "resource": order.resource,
+        "snapshot": order.snapshot,
+    }
+    if order.joins:
+        parts |= {"joins": [asdict(each) for each in order.joins]}
     return Task(
         population=population,
         manifest=manifest,
@@ -88,3 +104,16 @@ def task(order: Order, law: Policy, manifest: Manifest, capacity: Settings) -> T
         deadline=plan.deadline(asked, manifest, terms, capacity.rows_per_second, capacity.start_ms),
         plan=digest(json.dumps(parts, sort_keys=True).encode()),
     )
+
+
+def _joined(order: Order, law: Policy, manifest: Manifest, others: Mapping[str, Manifest]) -> Manifest:
+    """`manifest` with what the order joins: open, by columns that are offered. Raises Problem."""
+    joins, named = query.joins_from_json(order.query), {each.name: each for each in order.joins}
+    if [join.name for join in joins] != sorted(named) or len(named) < len(order.joins):
+        raise Problem("field_invalid", "an order names the snapshot of each join, once")
+    for join in joins:
+        each = named[join.name]
+        policy.check_joined(law, each)
+        if not JOIN.fullmatch(join.name) or join.on not in order.columns or join.key not in each.columns:
+            raise Problem("policy_refused", "a join is not by columns that are offered")
+    return query.joined(manifest, joins, others)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from exchange.crypto.keys import from_jwk, to_jwk
 from exchange.errors import Problem
 from exchange.sandbox.node.home import NAME, BadConfiguration
-from exchange.sandbox.orders import Order
+from exchange.sandbox.orders import Joined, Order
 from exchange.sandbox.query import Profile
 from exchange.sandbox.schema import Schema
 from exchange.sandbox.terms import Terms
@@ -122,6 +122,15 @@ def check(policy: Policy, order: Order, schema: Schema) -> Population:
     if population.profile is not Profile.OPEN and entity != population.entity:
         raise Problem("policy_refused", "the snapshot does not protect the population's entity")
     return population
+
+
+def check_joined(policy: Policy, joined: Joined) -> None:
+    """Raises Problem unless a table may be joined to others: it is about nobody, and its columns are offered."""
+    resource = offered(policy, joined.resource)
+    if resource.population.profile is not Profile.OPEN or resource.population.budget:
+        raise Problem("join_not_allowed", "what is joined is open, and its queries are not limited")
+    if set(joined.columns) - resource.columns:
+        raise Problem("policy_refused", "a column is not offered")
 
 
 def offered(policy: Policy, resource: str) -> Resource:

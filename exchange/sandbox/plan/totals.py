@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from exchange.errors import Problem
 from exchange.sandbox.plan.words import column_of
-from exchange.sandbox.query import MADE_OF, AggregateQuery, Function, Measure, Predicate, Profile, Total
+from exchange.sandbox.query import AggregateQuery, Measure, Predicate, Profile, Total, made_of
 from exchange.sandbox.query.model import named
 from exchange.sandbox.schema import Column, Manifest, Schema
 from exchange.sandbox.terms import Terms
@@ -43,16 +43,13 @@ def parts(query: AggregateQuery, schema: Schema, terms: Terms) -> tuple[Part, ..
 
 
 def parts_of(measure: Measure, schema: Schema, terms: Terms) -> Iterable[Part]:
-    """The totals of one measure, in the order of MADE_OF: AVG is a SUM and a COUNT.
+    """The totals of one measure, in the order of query.made_of: AVG is a SUM and a COUNT.
 
-    Under `private` sums are about the middle of the bounds, which halves what one entity can move; a SUM then
-    needs the number of rows too.
+    Under `private` sums are about the middle of the bounds, which halves what one entity can move.
     """
     column = None if measure.column is None else column_of(schema, measure.column)
-    totals = MADE_OF[measure.function]
+    totals = made_of(measure.function, Profile(terms.profile))
     private = Profile(terms.profile) is Profile.PRIVATE
-    if private and measure.function is Function.SUM:
-        totals = (Total.SUM, Total.ROWS)
     return tuple(Part(total, column, measure.where, _about(total, column, private)) for total in totals)
 
 
@@ -83,13 +80,17 @@ def widest(column: Column) -> int:
 def bounds(part: Part, manifest: Manifest, terms: Terms) -> tuple[int, int]:
     """The least and largest value `part` can have, noise included (see disclosure.magnitude_noise).
 
-    Intake holds 5 × rows × the largest absolute value below 2**63, so these are int64. Squares can be larger:
-    raises Problem column_not_measure, which follows from public figures alone, where theirs would not be.
+    Intake holds 5 × rows × the largest absolute value below 2**63, so these are int64. Squares, and sums of joined
+    columns, can be larger: raises Problem column_not_measure, which follows from public figures alone, where theirs
+    would not be.
     """
+    if part.total is Total.SUM and part.column is not None and part.column.joined:
+        largest = max(abs(part.column.low), abs(part.column.high))
+        _check_size("sum", part.column, 5 * manifest.rows * largest)
     if Profile(terms.profile) is Profile.PRIVATE:
         if part.total is Total.SQUARES and part.column is not None:
             reach = max(part.column.high - part.about, part.about - part.column.low)
-            _check_squares(part.column, manifest.rows * reach**2)
+            _check_size("variance", part.column, manifest.rows * reach**2)
         return -LARGEST, LARGEST  # the number of rows is no public figure, and the noise has no bound
     noisy = Profile(terms.profile) is not Profile.OPEN
     rows, column = manifest.rows, part.column
@@ -99,7 +100,7 @@ def bounds(part: Part, manifest: Manifest, terms: Terms) -> tuple[int, int]:
             return min(0, rows * column.low) - spread, max(0, rows * column.high) + spread
         case Total.SQUARES if column is not None:
             most = (5 if noisy else 1) * rows * widest(column)
-            _check_squares(column, most)
+            _check_size("variance", column, most)
             return 0, most
         case Total.ENTITIES if noisy:
             return 0, manifest.entities + 4
@@ -107,10 +108,10 @@ def bounds(part: Part, manifest: Manifest, terms: Terms) -> tuple[int, int]:
             return 0, 5 * rows if noisy else rows
 
 
-def _check_squares(column: Column, most: int) -> None:
+def _check_size(what: str, column: Column, most: int) -> None:
     if most > LARGEST:
         raise Problem(
             "column_not_measure",
-            f"the variance of {column.name} is not answered: its bounds are too wide for so many rows",
-            "ask for SUM, AVG or COUNT",
+            f"the {what} of {column.name} is not answered: its bounds are too wide for so many rows",
+            "ask for COUNT" if what == "sum" else "ask for SUM, AVG or COUNT",
         )

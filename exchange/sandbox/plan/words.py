@@ -5,6 +5,7 @@ from typing import assert_never
 
 from exchange.sandbox.derived import coarser
 from exchange.sandbox.query import AggregateQuery, And, Compare, In, IsNull, Or, Predicate
+from exchange.sandbox.query.model import columns_of
 from exchange.sandbox.query.regions import joined
 from exchange.sandbox.schema import Column, Role, Schema, codes
 
@@ -42,8 +43,12 @@ def code(column: Column, schema: Schema) -> str:
         return _cases(stored(origin), spans)
     known = codes(column)
     found = [known.get(value, 0) for value in coarser(column.derived, origin.domain)]
+    return recoded(code(origin, schema), found)
+
+
+def recoded(inner: str, found: list[int]) -> str:
+    """For the code `inner` the code that `found` has for it, from 1; 0 stays 0."""
     spans = _runs(found)
-    inner = code(origin, schema)
     if len(spans) <= MOST_CASES:
         return _cases(inner, spans)
     return f"[{', '.join(map(str, [0, *found]))}][{inner} + 1]"
@@ -63,19 +68,6 @@ def _runs(found: list[int]) -> list[tuple[int, int, int]]:
 def _cases(value: str, spans: list[tuple[int, int, int]]) -> str:
     cases = " ".join(f"WHEN {value} BETWEEN {low} AND {high} THEN {to}" for low, high, to in spans)
     return f"CASE {cases} ELSE 0 END" if cases else "0"
-
-
-def columns_of(query: AggregateQuery) -> set[str]:
-    """Every column a query names."""
-    wheres = [query.where, *(measure.where for measure in query.measures)]
-    named = {name for where in wheres if where is not None for name in _names(where)}
-    return named | set(query.dimensions) | {measure.column for measure in query.measures if measure.column}
-
-
-def _names(predicate: Predicate) -> set[str]:
-    if isinstance(predicate, And | Or):
-        return {name for part in predicate.parts for name in _names(part)}
-    return {predicate.column}
 
 
 def only(condition: str, value: str) -> str:

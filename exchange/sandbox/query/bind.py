@@ -3,21 +3,25 @@
 The rules of DESIGN section 4 stand in `Rules`; the node asks them again of what the exchange sends.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 
 from exchange.errors import Problem
 from exchange.sandbox.query.faults import Faults
 from exchange.sandbox.query.grid import cells, grids
+from exchange.sandbox.query.joins import MAX_JOINS, joined_schema, product_of
 from exchange.sandbox.query.model import (
-    MADE_OF,
+    FIGURES,
     AggregateQuery,
     Function,
     Measure,
     Predicate,
     Profile,
+    columns_of,
+    made_of,
     named,
 )
+from exchange.sandbox.query.names import resolved
 from exchange.sandbox.query.normal import render, tree
 from exchange.sandbox.query.question import (
     Among,
@@ -46,7 +50,7 @@ from exchange.sandbox.query.view import (
     size,
     terms,
 )
-from exchange.sandbox.schema import RESERVED, Column, Role, Schema, nests
+from exchange.sandbox.schema import RESERVED, Column, Manifest, Role, Schema, nests
 
 LEVEL = "level"  # the column of an answer that tells the levels of a ROLLUP apart
 MAX_MEASURES = 16
@@ -107,8 +111,6 @@ class Rules:
             return None
         if column is not None and not self._counts(function, column):
             self._refuse_measure(function, column)
-        elif function is Function.QUANTILE and self.profile is Profile.PRIVATE:
-            self.faults.add("function_unknown", "quantiles are not answered yet", "ask for AVG and STDDEV")
         # No row without its entity, or a required value, is taken in: both count the same rows.
         if function is Function.COUNT and column and (column.required or column.role is Role.ENTITY):
             name = None
@@ -140,20 +142,31 @@ class Rules:
         """What is known once every part is: the grid, the names of the answer, the product itself."""
         self.size("cells", cells(grids(query, self.schema)), MAX_CELLS[self.profile])
         self._names(query)
+        self._joins(query)
         if self.profile is not Profile.OPEN and self.schema.entity is None:
             self.faults.add("product_not_queryable", "the product shows no protected entity to count")
 
     def _names(self, query: AggregateQuery) -> None:
         """Every column of the answer, and every total behind it, has a name of its own."""
-        totals = {(total, m.column, m.where) for m in query.measures for total in MADE_OF[m.function]}
-        self.size("totals", len(totals), MAX_TOTALS)
+        totals = {(total, m.column, m.where) for m in query.measures for total in made_of(m.function, self.profile)}
+        quantiles = [measure for measure in query.measures if measure.function is Function.QUANTILE]
+        self.size("totals", len(totals) + FIGURES * len(quantiles), MAX_TOTALS)
         filters = {measure.where for measure in query.measures if measure.where is not None}
         if self.profile is not Profile.OPEN:
             self.size("filters of aggregates", len(filters), MAX_FILTERED)
-        names = [*(measure.name for measure in query.measures), *query.dimensions]
+        ends = ("", "_low", "_high") if self.profile is Profile.PRIVATE else ("",)
+        names = [*(measure.name + end for measure in query.measures for end in ends), *query.dimensions]
         clash = {name for name in names if names.count(name) > 1}
         if clash or len({named(*total) for total in totals}) < len(totals):
             self.faults.add("sql_unsupported", f"{min(clash, default='a name')} would name two columns of the answer")
+
+    def _joins(self, query: AggregateQuery) -> None:
+        """Every join does something: one that keeps all rows and of which nothing is used would be a second name
+        for the query without it."""
+        used = {name.rpartition(".")[0] for name in columns_of(query)}
+        for idle in (join for join in query.joins if not join.inner and join.name not in used):
+            hint = "leave it out, or write JOIN for the rows that have a match only"
+            self.faults.add("join_not_allowed", f"nothing of {product_of(idle)} is used", hint)
 
     def size(self, what: str, number: int, most: int) -> None:
         if number > most:
@@ -173,7 +186,9 @@ class Rules:
             case Function.COUNT_DISTINCT:
                 return self.profile is Profile.OPEN or column.role is Role.ENTITY
             case Function.SUM | Function.AVG | Function.VARIANCE | Function.STDDEV | Function.QUANTILE:
-                return column.role is Role.MEASURE
+                # On `guarded`, noise follows from records and measure: weights of a buyer's own making, in a table
+                # anybody may offer, would draw it anew for the same records.
+                return column.role is Role.MEASURE and not (column.joined and self.profile is Profile.GUARDED)
 
     def _refuse_measure(self, function: Function, column: Column) -> None:
         distinct = function is Function.COUNT_DISTINCT
@@ -181,18 +196,26 @@ class Rules:
         self.faults.add("column_not_measure", f"{function.value} is not answered for {column.name}", hint)
 
     def _offered(self, role: Role) -> str:
-        names = [column.name for column in self.schema.columns if column.role is role]
+        guarded = self.profile is Profile.GUARDED and role is Role.MEASURE
+        columns = [column for column in self.schema.columns if column.role is role]
+        names = [column.name for column in columns if not (guarded and column.joined)]
         return "offered are " + ", ".join(names) if names else "the product offers none"
 
 
-def bind(question: Question, schema: Schema, profile: Profile) -> Bound:
+def bind(question: Question, schema: Schema, profile: Profile, others: Mapping[str, Manifest] | None = None) -> Bound:
     """The normalized query of `question` on a product with the columns `schema`, and its outputs.
 
-    `schema` carries each dimension's domain as the manifest gives it. Raises Problem with the code that
-    takes precedence: column_unknown, column_not_dimension, column_not_measure, filter_not_allowed,
+    `schema` carries each dimension's domain as the manifest gives it; `others` are the manifests of the products
+    that are joined, by their codes, with the columns that these show. Raises Problem with the code that takes
+    precedence: column_unknown, column_not_dimension, column_not_measure, filter_not_allowed, join_not_allowed,
     value_invalid, query_too_large, product_not_queryable, or sql_unsupported for names that clash.
     """
-    faults = Faults()
+    faults, others = Faults(), others or {}
+    if len(question.joins) > MAX_JOINS:
+        raise Problem("query_too_large", f"{len(question.joins)} joins, at most {MAX_JOINS} are answered")
+    schemas = {product: other.schema for product, other in others.items()}
+    question, joins = resolved(question, schema, schemas, faults)
+    schema = joined_schema(schema, joins, {join.name: others[product_of(join)] for join in joins})
     rules = Rules(schema, profile, faults)
     plain, rollup = (rules.groups(part) for part in (question.group_by, question.rollup))
     groups = [*plain, *rollup]
@@ -207,11 +230,15 @@ def bind(question: Question, schema: Schema, profile: Profile) -> Bound:
     rules.size("measures", len(set(measures.values())), MAX_MEASURES)
     names = {item: measure.name if measure else "" for item, measure in measures.items()}
     outputs = tuple(_output(column, names, rules) for column in question.select)
+    for output in outputs:
+        if isinstance(output.source, str) and output.source not in {*groups, *names.values(), ""}:
+            faults.add("sql_unsupported", f"{output.source[:63]} is selected but not grouped by", "add it to GROUP BY")
     _check_labels(outputs, faults)
     faults.settle()  # what a view names is looked up in a question of bounded size
     view = _view(question, set(groups), names, outputs, faults)
     faults.settle()
-    query = AggregateQuery(ordered({m for m in measures.values() if m}), tuple(sorted({*groups})), where, tuple(rollup))
+    found = ordered({m for m in measures.values() if m})
+    query = AggregateQuery(found, tuple(sorted({*groups})), where, tuple(rollup), joins)
     rules.whole(query)
     calculated: list[Term[str]] = [output.source for output in outputs if isinstance(output.source, Calculation)]
     calculated += terms(view)

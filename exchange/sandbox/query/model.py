@@ -49,7 +49,16 @@ MADE_OF: dict[Function, tuple[Total, ...]] = {
     Function.STDDEV: (Total.SQUARES, Total.SUM, Total.ROWS),
     Function.QUANTILE: (),
 }
-"""The totals of each function; a quantile is none of totals."""
+"""The totals of each function; a quantile is none of totals. See made_of."""
+
+FIGURES = 3  # of a quantile in a frame: itself and the ends of its interval
+
+
+def made_of(function: Function, profile: Profile) -> tuple[Total, ...]:
+    """The totals of a function under `profile`: a private SUM is about a centre, and needs the number of rows too."""
+    if function is Function.SUM and profile is Profile.PRIVATE:
+        return Total.SUM, Total.ROWS
+    return MADE_OF[function]
 
 
 class Op(StrEnum):
@@ -117,6 +126,13 @@ def predicate_json(predicate: Predicate) -> dict[str, Any]:
             assert_never(predicate)
 
 
+def names_of(predicate: Predicate) -> set[str]:
+    """Every column a predicate names."""
+    if isinstance(predicate, And | Or):
+        return {name for part in predicate.parts for name in names_of(part)}
+    return {predicate.column}
+
+
 def order(predicate: Predicate) -> str:
     """A text that sorts predicates the same on every machine: their JSON."""
     return json.dumps(predicate_json(predicate), sort_keys=True)
@@ -153,22 +169,43 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
+class Join:
+    """To each row, the one row of another table whose `key` has the value that `on` has; see query.joins.
+
+    Its columns are called `name.column`. `inner` leaves rows out that find none, else the columns are null in them.
+    """
+
+    name: str
+    on: str
+    key: str
+    inner: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class AggregateQuery:
     """A normalized query: measures and dimensions sorted and without repeats, filters normalized.
 
     `rollup` are those of the dimensions that are rolled up, coarse to fine: after the cells of all dimensions
-    come those without the finest of them, and so on. Two questions that mean the same are the same
-    `AggregateQuery`, hence the same stored release.
+    come those without the finest of them, and so on. `joins` are sorted by name. Two questions that mean the same
+    are the same `AggregateQuery`, hence the same stored release.
     """
 
     measures: tuple[Measure, ...]
     dimensions: tuple[str, ...] = ()
     where: Predicate | None = None
     rollup: tuple[str, ...] = ()
+    joins: tuple[Join, ...] = ()
 
     @property
     def levels(self) -> "tuple[AggregateQuery, ...]":
         """The query of each level of a ROLLUP, the finest first; itself alone where nothing is rolled up."""
         gone = [set(self.rollup[len(self.rollup) - level :]) for level in range(len(self.rollup) + 1)]
         kept = [tuple(name for name in self.dimensions if name not in names) for names in gone]
-        return tuple(AggregateQuery(self.measures, names, self.where) for names in kept)
+        return tuple(AggregateQuery(self.measures, names, self.where, joins=self.joins) for names in kept)
+
+
+def columns_of(query: AggregateQuery) -> set[str]:
+    """Every column a query names."""
+    wheres = [query.where, *(measure.where for measure in query.measures)]
+    named = {name for where in wheres if where is not None for name in names_of(where)}
+    return named | set(query.dimensions) | {measure.column for measure in query.measures if measure.column}

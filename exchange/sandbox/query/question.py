@@ -6,6 +6,9 @@ dimension is a name, or `{"column", "by": "week | month | quarter | year"}`. A m
 `{"column", "op": "= <> < <= > >=", "value"}`, `{"column", "op": "in | between", "values"}`,
 `{"column", "op": "is_null"}`, `{"and": [condition]}`, `{"or": [condition]}` or `{"not": condition}`.
 
+`"join": [{"product", "on": {column: key}, "keep": "matched | all", "as"}]` joins others, whose columns are then called
+`product.column`, or by what is said in `as`.
+
 A measure may also be calculated, `{"op": "+ - * /", "left": term, "right": term, "label"}`. A term is a number or a
 measure; in `"having": {"left": term, "op", "right": term}` (also `{"left", "op": "is_null"}`, and, or, not),
 and in `"order": [{"by": term, "descending"}]` it may be a string too: a label, or a dimension. `"limit"` is a number.
@@ -37,7 +40,7 @@ from exchange.sandbox.query.view import (
 MAX_DEPTH = 16
 MAX_LIMIT = 1_000_000
 BASIS_POINTS = 10_000
-_QUESTION = {"product", "measures", "dimensions", "rollup", "where", "having", "order", "limit"}
+_QUESTION = {"product", "join", "measures", "dimensions", "rollup", "where", "having", "order", "limit"}
 _CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _NUMBER = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?|-?\.[0-9]{1,30}|-?[0-9]{1,30}\.")
 
@@ -123,8 +126,21 @@ Named = Item | str
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A product that is joined, under the name its columns are written with; `on` are the two columns compared."""
+
+    product: str
+    name: str
+    on: tuple[str, str]
+    inner: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
-    """A query as asked: `product` is a product's code, not yet looked up; nothing is checked but its form."""
+    """A query as asked: `product` is a product's code, not yet looked up; nothing is checked but its form.
+
+    Columns may have the name of their table before them: a product's code, or an alias.
+    """
 
     product: str
     select: tuple[Item | Formula, ...]
@@ -132,6 +148,8 @@ class Question:
     where: Condition | None = None
     view: View[Named] = WHOLE
     rollup: tuple[str | Truncated, ...] = ()  # grouped by too, coarse to fine
+    joins: tuple[Asked, ...] = ()
+    alias: str = ""  # of `product`
 
 
 def product_code(text: str) -> str | None:
@@ -158,9 +176,7 @@ def iso_date(text: str) -> date | None:
 def parse_json(value: object) -> Question:
     """The question in a decoded JSON body. Raises Problem field_invalid, value_invalid, query_too_large."""
     body = _members(value, _QUESTION, "the query")
-    product = product_code(_text(body.get("product"), "product"))
-    if product is None:
-        raise Problem("field_invalid", "product: not a product's code")
+    product = _product(body)
     groups = tuple(_dimension(name) for name in _list(body.get("dimensions", []), "dimensions"))
     measures = tuple(_output(item) for item in _list(body.get("measures"), "measures"))
     if not measures:
@@ -169,7 +185,26 @@ def parse_json(value: object) -> Question:
     condition = None if where is None else _condition(where, 0)
     rollup = tuple(_dimension(name) for name in _list(body.get("rollup", []), "rollup"))
     shown = tuple(dimension_item(group) for group in groups + rollup) + measures
-    return Question(product, shown, groups, condition, _view(body), rollup)
+    joins = tuple(_asked(join) for join in _list(body.get("join", []), "join"))
+    return Question(product, shown, groups, condition, _view(body), rollup, joins)
+
+
+def _product(body: dict[str, object]) -> str:
+    product = product_code(_text(body.get("product"), "product"))
+    if product is None:
+        raise Problem("field_invalid", "product: not a product's code")
+    return product
+
+
+def _asked(value: object) -> Asked:
+    body = _members(value, {"product", "on", "keep", "as"}, "a join")
+    product, on, keep = _product(body), body.get("on"), body.get("keep", "matched")
+    name = _text(body.get("as", product), "as")
+    if not isinstance(on, dict) or len(on) != 1 or keep not in ("matched", "all"):
+        raise Problem("field_invalid", "join: on is one column and its key, keep is matched or all")
+    column, key = next(iter(on.items()))
+    key = _text(key, "on")
+    return Asked(product, name, (_text(column, "on"), key if "." in key else f"{name}.{key}"), keep == "matched")
 
 
 def dimension_item(group: str | Truncated, label: str = "") -> Item:

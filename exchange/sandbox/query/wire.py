@@ -5,6 +5,7 @@ from typing import Any
 from exchange.errors import Problem
 from exchange.sandbox.query.bind import MAX_COMPARISONS, MAX_DIMENSIONS, MAX_MEASURES, Rules, ordered
 from exchange.sandbox.query.faults import Faults
+from exchange.sandbox.query.joins import MAX_JOINS, joins_from_json, joins_json
 from exchange.sandbox.query.model import (
     AggregateQuery,
     And,
@@ -34,11 +35,13 @@ def to_json(query: AggregateQuery) -> dict[str, Any]:
         "dimensions": list(query.dimensions),
         "where": None if query.where is None else predicate_json(query.where),
     }
-    return found | {"rollup": list(query.rollup)} if query.rollup else found
+    found |= {"rollup": list(query.rollup)} if query.rollup else {}
+    return found | {"joins": joins_json(query.joins)} if query.joins else found
 
 
 def from_json(value: object, schema: Schema, terms: Terms) -> AggregateQuery:
-    """The query in `value`, checked as `bind` checks it, under `terms.profile`.
+    """The query in `value`, checked as `bind` checks it, under `terms.profile`; `schema` has what it joins, which
+    was checked before (joins.joined).
 
     Raises Problem: field_invalid where it is malformed or not in normal form (a query written in two ways
     would draw its noise twice), else the codes of `bind`.
@@ -56,6 +59,7 @@ def from_json(value: object, schema: Schema, terms: Terms) -> AggregateQuery:
     rules.size("dimensions", len(query.dimensions), MAX_DIMENSIONS)
     rules.size("measures", len(query.measures), MAX_MEASURES)
     rules.size("conditions", len(leaves), MAX_LEAVES)
+    rules.size("joins", len(query.joins), MAX_JOINS)
     faults.settle()
     measures = {rules.measure(m.function, m.column, normalize(m.where, schema), m.at) for m in query.measures}
     faults.settle()
@@ -64,6 +68,7 @@ def from_json(value: object, schema: Schema, terms: Terms) -> AggregateQuery:
         tuple(sorted(set(query.dimensions))),
         normalize(query.where, schema),
         query.rollup,
+        tuple(sorted(query.joins, key=lambda join: join.name)),
     )
     if query != normal or to_json(query) != value or not set(query.rollup) <= set(query.dimensions):
         raise Problem("field_invalid", "the query is not in normal form")
@@ -73,7 +78,7 @@ def from_json(value: object, schema: Schema, terms: Terms) -> AggregateQuery:
 
 
 def _read(value: object) -> AggregateQuery:
-    if not isinstance(value, dict) or set(value) - {"rollup"} != {"measures", "dimensions", "where"}:
+    if not isinstance(value, dict) or set(value) - {"rollup", "joins"} != {"measures", "dimensions", "where"}:
         raise Problem("field_invalid", "the query is not well formed")
     measures, dimensions, where = value["measures"], value["dimensions"], value["where"]
     try:
@@ -82,6 +87,7 @@ def _read(value: object) -> AggregateQuery:
             tuple(_text(name) for name in dimensions),
             None if where is None else _predicate(where, 0),
             tuple(_text(name) for name in value.get("rollup", ())),
+            joins_from_json(value),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Problem("field_invalid", "the query is not well formed") from error

@@ -115,8 +115,9 @@ class Nodes:
         if not isinstance(node, exp.Column):
             self.unknown(node, "name a column")
             return ""
-        self.only(node, "this")
-        return self.identifier(node.this)
+        self.only(node, "this", "table")
+        table = node.args.get("table")
+        return (f"{self.identifier(table)}." if table else "") + self.identifier(node.this)
 
     def identifier(self, node: object) -> str:
         """A name; unquoted it is folded to lower case, as everywhere in SQL that is not PostgreSQL's list."""
@@ -155,7 +156,7 @@ _SYNTAX = (
 )  # fmt: skip
 _CLAUSES = {
     "with_": "WITH", "joins": "JOIN", "order": "ORDER BY", "big_int": "a typed COUNT", "db": "a schema",
-    "catalog": "a catalog", "alias": "an alias here", "table": "a qualified column", "query": "a subquery",
+    "catalog": "a catalog", "alias": "an alias here", "query": "a subquery",
     "sample": "TABLESAMPLE", "all": "GROUP BY ALL",
 }  # fmt: skip
 

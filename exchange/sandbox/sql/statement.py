@@ -15,15 +15,14 @@ from exchange.sandbox.query.question import (
     dimension_item,
     limit,
     of_aggregates,
-    product_code,
 )
 from exchange.sandbox.query.view import Calculation, View
 from exchange.sandbox.sql.nodes import kind
-from exchange.sandbox.sql.terms import Terms
+from exchange.sandbox.sql.tables import Tables
 from exchange.sandbox.sql.text import LANGUAGE
 
 
-class Statement(Terms):
+class Statement(Tables):
     """Reads one statement."""
 
     def question(self, statement: exp.Expr) -> Question:
@@ -31,39 +30,26 @@ class Statement(Terms):
             self.refuse(statement, f"{kind(statement)} is not offered", LANGUAGE)
             self.faults.settle()
         # sqlglot gives a SELECT an empty `kind` and `hint`; whatever else it has is not in the language.
-        self.only(statement, "expressions", "from_", "where", "group", "having", "order", "limit")
-        product = self._product(statement.args.get("from_"))
+        self.only(statement, "expressions", "from_", "joins", "where", "group", "having", "order", "limit")
+        product, alias = self.product(statement.args.get("from_"))
+        joins = tuple(self.join(node, alias or product) for node in statement.args.get("joins") or ())
         groups, rollup = self._groups(statement.args.get("group"))
         items = tuple(self._item(node) for node in statement.expressions)
         where = statement.args.get("where")
         condition = None if where is None else self.condition(where.this)
-        question = Question(product, items, groups, condition, self._view(statement), rollup)
+        question = Question(product, items, groups, condition, self._view(statement), rollup, joins, alias)
         if self.faults:  # what follows from a fault is no fault of its own
             return question
         if not any(isinstance(item, Formula) or item.function for item in items):
             self.refuse(statement, "nothing is aggregated", "select COUNT(*), or SUM of a column")
+        grouped = {_bare(group) for group in groups + rollup}
         for item in items:
             if isinstance(item, Formula) or item.function is not None:
                 continue
-            if (item.truncated or item.column) not in groups + rollup:
+            if _bare(item.truncated or item.column or "") not in grouped:
                 name = item.truncated.column if item.truncated else item.column or ""
                 self.refuse(statement, f"{name[:63]} is selected but not grouped by", "add it to GROUP BY")
         return question
-
-    def _product(self, node: exp.Expr | None) -> str:
-        table = node.this if isinstance(node, exp.From) else None
-        hint = "FROM names one product by its code"
-        if not isinstance(table, exp.Table):
-            self.refuse(table, "there is no product to ask" if table is None else "a subquery is not offered", hint)
-            return ""
-        self.only(table, "this")
-        if isinstance(table.this, exp.Func):
-            self.faults.add("function_unknown", "a function in FROM is not offered", hint)
-            return ""
-        code = product_code(self.identifier(table.this))
-        if code is None:
-            self.refuse(table, "FROM names no product", hint)
-        return code or ""
 
     def _groups(self, node: exp.Expr | None) -> tuple[tuple[str | Truncated, ...], tuple[str | Truncated, ...]]:
         """Dimensions grouped by, and those of one ROLLUP."""
@@ -100,7 +86,8 @@ class Statement(Terms):
             label = self.identifier(node.args["alias"])
             node = node.this
         if isinstance(node, exp.Column | exp.DateTrunc):
-            return dimension_item(self._group(node), label)
+            group = self._group(node)
+            return dimension_item(group, label or (_bare_name(group) if isinstance(group, str) else ""))
         found = self.term(node)
         if isinstance(found, Item):
             return replace(found, label=label)
@@ -133,3 +120,12 @@ class Statement(Terms):
         except Problem as problem:
             self.faults.add(problem.code, problem.detail, problem.hint)
             return None
+
+
+def _bare(group: str | Truncated) -> str | Truncated:
+    """A dimension without its table, which `bind` looks up."""
+    return replace(group, column=_bare_name(group.column)) if isinstance(group, Truncated) else _bare_name(group)
+
+
+def _bare_name(name: str) -> str:
+    return name.rpartition(".")[2]

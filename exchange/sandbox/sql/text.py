@@ -14,8 +14,8 @@ MAX_BYTES = 8 * 1024
 MAX_TOKENS = 4_000
 LANGUAGE = (
     "SELECT dimensions and COUNT, COUNT(DISTINCT), SUM, AVG, VARIANCE or STDDEV of a column, with FILTER (WHERE …)"
-    " if need be, or what is calculated of them with + - * /, FROM one product WHERE conditions"
-    " GROUP BY dimensions, ROLLUP(levels) HAVING comparisons ORDER BY columns LIMIT a number"
+    " if need be, or what is calculated of them with + - * /, FROM one product (JOIN open ones by their key)"
+    " WHERE conditions GROUP BY dimensions, ROLLUP(levels) HAVING comparisons ORDER BY columns LIMIT a number"
 )
 
 logging.getLogger("sqlglot").disabled = True  # its warnings quote the buyer's text

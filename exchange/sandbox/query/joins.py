@@ -1,0 +1,99 @@
+"""Joins: a product with `open` ones that have one row for each value of a key. Pure: no Django, no I/O.
+
+Such a table is a public function of its key. So a joined column is to the main product what a derived dimension is:
+its domain is public, no row is multiplied or seen twice, and grid, sensitivity, threshold and deadline hold as they
+do without the join. Which tables those are is known before any query: intake finds out, and the manifest says it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from exchange.errors import Problem
+from exchange.sandbox.query.model import Join
+from exchange.sandbox.schema import Column, Manifest, Role, Schema, codes
+
+MAX_JOINS = 4
+HINT = "a product is joined ON one of its dimensions = the key of an open product that has one row for each key"
+
+
+def joined(manifest: Manifest, joins: Sequence[Join], others: Mapping[str, Manifest]) -> Manifest:
+    """`manifest` with the columns of `others`, by the names of the joins. Raises Problem join_not_allowed."""
+    if not joins:
+        return manifest
+    schema = joined_schema(manifest.schema, joins, others)
+    with_nulls = manifest.with_nulls
+    if with_nulls is not None:
+        with_nulls += tuple(c.name for c in schema.columns if c.joined and c.role is Role.MEASURE)
+    rows = sum(others[join.name].rows for join in joins)
+    return replace(manifest, schema=schema, with_nulls=with_nulls, looked_up=rows)
+
+
+def joined_schema(schema: Schema, joins: Sequence[Join], others: Mapping[str, Manifest]) -> Schema:
+    """As `joined`, of the columns alone."""
+    if not joins:
+        return schema
+    for join in joins:
+        _check(schema, join, others)
+    added = [column for join in joins for column in _columns(join, others[join.name].schema)]
+    return Schema((*schema.columns, *added), schema.row_key, whole=False)
+
+
+def product_of(join: Join) -> str:
+    """The product a join is with: its name is the product's, or `on.product` where one is joined several times."""
+    return join.name.rpartition(".")[2]
+
+
+def own(column: Column) -> str:
+    """The name of a joined column in its own table."""
+    return column.name.rpartition(".")[2]
+
+
+def matches(on: Column, key: Column) -> list[int]:
+    """For each code of `on`, from 1, the code of the equal value of `key`; 0 where it has none."""
+    known = codes(key)
+    return [known.get(value, 0) for value in on.domain]
+
+
+def joins_json(joins: Sequence[Join]) -> list[dict[str, str | bool]]:
+    return [{"name": join.name, "on": join.on, "key": join.key, "inner": join.inner} for join in joins]
+
+
+def joins_from_json(value: object) -> tuple[Join, ...]:
+    """The joins in a query's JSON, `[]` where it has none. Raises Problem field_invalid."""
+    match value:
+        case {"joins": [*listed]}:
+            return tuple(_join(each) for each in listed)
+        case {"joins": _}:
+            raise Problem("field_invalid", "the query is not well formed")
+    return ()
+
+
+def _join(value: object) -> Join:
+    match value:
+        case {"name": str(name), "on": str(on), "key": str(key), "inner": bool(inner), **more} if not more:
+            return Join(name, on, key, inner)
+    raise Problem("field_invalid", "the query is not well formed")
+
+
+def _columns(join: Join, schema: Schema) -> Iterator[Column]:
+    for column in schema.columns:
+        if column.role is not Role.ENTITY:
+            rule = column.derived and replace(column.derived, of=f"{join.name}.{column.derived.of}")
+            name, required = f"{join.name}.{column.name}", column.required and join.inner
+            yield replace(column, name=name, required=required, derived=rule)
+
+
+def _check(schema: Schema, join: Join, others: Mapping[str, Manifest]) -> None:
+    """Raises Problem unless `join` finds at most one row, by what is public."""
+    other = others.get(join.name)
+    if other is None:
+        raise Problem("join_not_allowed", "a join names no table", HINT)
+    on, key = schema.get(join.on), other.schema.get(join.key)
+    if on is None or on.role is not Role.DIMENSION or on.joined:
+        raise Problem("join_not_allowed", f"{join.on[:63]!r} is no dimension of the product to join on", HINT)
+    unique = [name for name in other.unique if other.schema.get(name)]
+    if key is None or join.key not in unique:
+        found = f"{product_of(join)} can be joined by {', '.join(unique)}" if unique else HINT
+        raise Problem("join_not_allowed", f"{join.key[:63]!r} is in more than one row of {product_of(join)}", found)
+    if on.kind is not key.kind:
+        raise Problem("join_not_allowed", f"{join.on} and {join.key} are of different kinds", HINT)
