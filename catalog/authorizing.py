@@ -38,7 +38,7 @@ def do_open(thing: Plan | Authorization, by: User) -> Plan | Authorization:
 def do_step(thing: Any, name: str, by: User | None, reason: str = "") -> Any:
     """Take a step of machines.PLAN or machines.AUTHORIZATION. Raises Problem."""
     key = (thing.machine.name, name)
-    return acts.take(thing, name, by, reason, _BEFORE.get(key), _AFTER.get(key))
+    return acts.take(thing, name, by, reason, _BEFORE.get(key), _AFTER.get(key))[0]
 
 
 def expire() -> int:

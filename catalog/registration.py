@@ -12,6 +12,8 @@ from django.utils import timezone
 
 from catalog import codes, machines
 from catalog.models import CodeSeries, Objection, Product, Registration, RegistrationItem, Resource
+from exchange.audit import keys, receipts
+from exchange.audit.models import Record
 from exchange.days import years_after
 from exchange.errors import Problem
 from exchange.parties import acts, notices
@@ -34,7 +36,7 @@ def do_open(registration: Registration, by: User) -> Registration:
             if (registration.kind == Kind.FIRST) is there:
                 raise Problem("registration_open" if there else "registration_missing")
             registration.save(force_insert=True)
-            acts.record(registration, "registration.opened", by, of=registration.kind)
+            acts.record(registration, "registration.opened", by)
     except IntegrityError:
         raise Problem("registration_open") from None
     return registration
@@ -42,7 +44,11 @@ def do_open(registration: Registration, by: User) -> Registration:
 
 def do_step(registration: Registration, name: str, by: User | None, reason: str = "") -> Registration:
     """Take a step of the registration's machine; the registration as it is then. Raises Problem."""
-    return acts.take(registration, name, by, reason, _BEFORE.get(name), _AFTER.get(name))
+    with transaction.atomic():
+        taken, record = acts.take(registration, name, by, reason, _BEFORE.get(name), _AFTER.get(name))
+        if name == "enter" and taken.state == "in_force":
+            _certify(taken, record)
+    return taken
 
 
 def do_adopt(registration: Registration, code: str, since: date, until: date, by: User | None) -> Registration:
@@ -55,7 +61,7 @@ def do_adopt(registration: Registration, code: str, since: date, until: date, by
         with transaction.atomic():
             registration.save(force_insert=True)
             _register(registration.subject, [])
-            acts.record(registration, "registration.adopted", by)
+            _certify(registration, acts.record(registration, "registration.adopted", by))
     except IntegrityError:
         raise Problem("registration_open") from None
     return registration
@@ -82,14 +88,14 @@ def do_object(objection: Objection) -> Objection:
             raise Problem("item_missing")
         objection.state, objection.made_on = machines.OBJECTION.first, timezone.localdate()
         objection.save(force_insert=True)
-        acts.record(objection, "objection.made", None, registration=str(registration.pk))
+        acts.record(objection, "objection.made", None)
         _tell(registration, "objection", "公示期内收到异议", "An objection was made during the public notice")
     return objection
 
 
 def do_decide(objection: Objection, name: str, by: User, reason: str) -> Objection:
     """Uphold or dismiss an objection. Raises Problem."""
-    return acts.take(objection, name, by, reason)
+    return acts.take(objection, name, by, reason)[0]
 
 
 def in_force_for(subject: Resource | Product) -> Registration | None:
@@ -167,6 +173,13 @@ def _after_entry(registration: Registration) -> None:
     else:
         _register(subject, [*registration.changes])
         _tell(registration, "enter", f"已登记：{registration.code}", f"registered: {registration.code}")
+
+
+def _certify(registration: Registration, record: Record) -> None:
+    """The certificate is the receipt of the entry's record: whoever verifies receipts verifies it."""
+    registration.record = record.pk
+    registration.certificate = receipts.sign(record, keys.current("receipt"), settings.SLUICE.origin)
+    registration.save(update_fields=["record", "certificate"])
 
 
 def _number(registration: Registration) -> None:

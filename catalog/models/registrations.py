@@ -1,5 +1,7 @@
 """Registrations by 26号, their items, and what is objected to."""
 
+from typing import Any
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -42,6 +44,8 @@ class Registration(Stateful):
     code = models.CharField(_("registration code"), max_length=60, blank=True, editable=False)
     since = models.DateField(_("from"), null=True, editable=False)
     until = models.DateField(_("until"), null=True, editable=False)
+    record = models.UUIDField(null=True, editable=False)  # of the entry; audit names no foreign keys
+    certificate = models.TextField(_("certificate"), blank=True, editable=False)  # the receipt of that record
 
     class Meta:
         verbose_name = _("registration")
@@ -69,6 +73,17 @@ class Registration(Stateful):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} · {self.subject}"
+
+    def facts(self) -> dict[str, Any]:
+        """Also what a certificate says."""
+        subject, resource = self.subject, self.resource or self.subject.resource
+        return {
+            "kind": self.kind, "of": "resource" if self.resource_id else "product", "subject": subject.code,
+            "name_zh": subject.name_zh, "name_en": subject.name_en, "data_class": resource.data_class,
+            "registrant": self.registrant.name_zh, "credit_code": self.registrant.credit_code,
+            "registrar": self.registrar.name_zh, "code": self.code,
+            "since": str(self.since or ""), "until": str(self.until or ""),
+        }  # fmt: skip
 
     @property
     def machine(self) -> Machine:  # type: ignore[override]
@@ -128,6 +143,9 @@ class Objection(Stateful):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.text[:40]}"
+
+    def facts(self) -> dict[str, Any]:
+        return {"registration": str(self.registration_id), "by": self.name}
 
     @property
     def registrar_id(self) -> object:

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from exchange.audit import log
+from exchange.audit.models import Record
 from exchange.errors import Problem
 from exchange.parties import days
 from exchange.parties.models import Membership, Party, User
@@ -39,6 +40,10 @@ class Stateful(models.Model):
     class Meta:
         abstract = True
 
+    def facts(self) -> dict[str, Any]:
+        """What its records say of it, JSON without floats."""
+        return {"code": str(getattr(self, "code", ""))}
+
 
 Thing = TypeVar("Thing", bound=Stateful)
 Then = Callable[[Any], None]
@@ -51,8 +56,8 @@ def parties_of(user: User) -> models.QuerySet[Party]:
 
 def take(
     thing: Thing, name: str, by: User | None, reason: str = "", before: Then | None = None, then: Then | None = None
-) -> Thing:
-    """Take the step `name` and give back the thing as it is then; `by` None is the clock.
+) -> tuple[Thing, Record]:
+    """Take the step `name` and give back the thing as it is then, and the step's record; `by` None is the clock.
 
     With the thing locked, `before` looks whether the step may be taken and may raise Problem; `then` does what follows.
     Whoever submits is kept, and may not approve it later. Raises Problem step_not_possible, step_not_yours, step_own,
@@ -74,8 +79,9 @@ def take(
         locked.save()
         if then is not None:
             then(locked)
-        record(locked, f"{locked.machine.name}.{name}", by, state=step.end, reason=reason.strip()[:MOST_REASON])
-    return locked
+        kind = f"{locked.machine.name}.{name}"
+        made = record(locked, kind, by, state=step.end, reason=reason.strip()[:MOST_REASON])
+    return locked, made
 
 
 def start_clock(thing: Stateful, since: date | None, number: int) -> None:
@@ -96,10 +102,10 @@ def reset_clocks() -> int:
     return moved
 
 
-def record(thing: Any, kind: str, by: User | None, **more: Any) -> None:
+def record(thing: Stateful, kind: str, by: User | None, **more: Any) -> Record:
     """Append a record about `thing`; inside the caller's transaction."""
-    body = {"v": 1, "id": str(thing.pk), "code": str(getattr(thing, "code", "")), "actor": str(by.pk) if by else CLOCK}
-    log.append(kind, body | more)
+    body = {"v": 1, "id": str(thing.pk), "actor": str(by.pk) if by else CLOCK}
+    return log.append(kind, body | thing.facts() | more)
 
 
 def _may(thing: Stateful, step: Step, by: User | None) -> None:
