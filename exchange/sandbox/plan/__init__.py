@@ -106,9 +106,10 @@ def deadline(query: AggregateQuery, manifest: Manifest, terms: Terms, rows_per_s
     totals = parts(query, manifest.schema, terms)
     filtered = sum(part.where is not None for part in totals)
     work = (rows + CELL_WORK * size) * (1 + len(totals) + filtered + len(query.joins))
-    for quantile in quantiles(query, manifest.schema, terms):
-        work += rows * (BIN_WORK + len(query.joins)) + BIN_WORK * min(rows, size * quantile.bins.number)
-        work += CELL_WORK * size * walk.steps(quantile.bins.halvings)
+    walks = quantiles(query, manifest.schema, terms)
+    for bins in {quantile.counted: quantile.bins for quantile in walks}.values():
+        work += rows * (BIN_WORK + len(query.joins)) + BIN_WORK * min(rows, size * bins.number)
+    work += sum(CELL_WORK * size * walk.steps(quantile.bins.halvings) for quantile in walks)
     return start_ms / 1000 + work / rows_per_second
 
 
