@@ -6,7 +6,7 @@ do without the join. Which tables those are is known before any query: intake fi
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from exchange.errors import Problem
 from exchange.sandbox.query.model import Join
@@ -14,6 +14,22 @@ from exchange.sandbox.schema import Column, Manifest, Role, Schema, codes
 
 MAX_JOINS = 4
 HINT = "a product is joined ON one of its dimensions = the key of an open product that has one row for each key"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A product that is joined, under the name its columns are written with; `on` are the two columns compared."""
+
+    product: str
+    name: str
+    on: tuple[str, str]
+    inner: bool = True
+
+
+def check_number(joins: int) -> None:
+    """Raises Problem query_too_large."""
+    if joins > MAX_JOINS:
+        raise Problem("query_too_large", f"{joins} joins, at most {MAX_JOINS} are answered")
 
 
 def joined(manifest: Manifest, joins: Sequence[Join], others: Mapping[str, Manifest]) -> Manifest:

@@ -9,11 +9,10 @@ from dataclasses import replace
 
 from exchange.errors import Problem
 from exchange.sandbox.query.faults import Faults
-from exchange.sandbox.query.joins import HINT
+from exchange.sandbox.query.joins import HINT, Asked
 from exchange.sandbox.query.model import Join
 from exchange.sandbox.query.question import (
     Among,
-    Asked,
     Condition,
     Every,
     Formula,
