@@ -214,6 +214,34 @@ def test_a_joined_products_quota_holds_exactly_under_concurrency(joining: Joinin
     assert wrong() == []
 
 
+def test_products_joined_the_one_with_the_other_and_back_never_wait_in_a_circle(joining: Joining) -> None:
+    market = joining.market
+    same = city.offer(
+        market.people, "airlines", market.authorization, joining.resource, ["code", "kind"], profile="open", threshold=0
+    )
+    licence = city.license_to(market.people.buyer, same, [PURPOSE])
+    market.buyer.login()
+    texts = [
+        f"SELECT COUNT(*) AS n FROM {one} JOIN {other} ON {one}.code = {other}.code WHERE {one}.kind <> '{number}'"
+        for number in range(8)
+        for one, other in (("airlines", "carriers"), ("carriers", "airlines"))
+    ]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(joining.ask, texts))
+    assert {answer.status_code for answer in answers} == {200}, [answer.text for answer in answers]
+    assert {answer.json()["rows"][0][0] for answer in answers} == {5}
+    assert LicenceMeter.objects.get(pk=licence.pk).calls == LicenceMeter.objects.get(pk=joining.licence.pk).calls == 16
+    assert wrong() == []
+
+
+def test_of_two_refusals_the_one_that_takes_precedence_is_told_whichever_product_it_is_of(joining: Joining) -> None:
+    joining.market.licence.quota = 0
+    licences.do_change(joining.market.licence, "test", ["quota"])
+    assert refused(joining) == (403, "quota_exhausted")
+    licences.do_transition(joining.licence, "suspended", "test")
+    assert refused(joining) == (403, "licence_not_in_force")
+
+
 # What is refused
 
 

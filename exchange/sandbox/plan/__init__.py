@@ -25,6 +25,8 @@ __all__ = [
 
 CELL_WORK = 100  # a cell of a guarded answer costs as much as this many rows: its noise is an HMAC per total
 
+LOOKUP_WORK = 50  # and a row, or a key, of a joined table: both domains are compared when the plan is made
+
 
 @dataclass(frozen=True, slots=True)
 class Level:
@@ -94,7 +96,7 @@ def deadline(query: AggregateQuery, manifest: Manifest, terms: Terms, rows_per_s
     """
     if Profile(terms.profile) is Profile.OPEN:
         return 0.0
-    rows = manifest.rows + manifest.looked_up
+    rows = manifest.rows + LOOKUP_WORK * manifest.looked_up
     work = rows * len(query.levels) + CELL_WORK * cells(grids(query, manifest.schema))
     totals = parts(query, manifest.schema, terms)
     filtered = sum(part.where is not None for part in totals)
