@@ -25,11 +25,11 @@ serve: $(RUN) ## serve the exchange in var/: web, worker and node; Ctrl-C stops 
 test: $(DEV) ## run the tests on SQLite (ARGS="-k money" for some; SLUICE_TEST_DB=postgres for PostgreSQL)
 	@$(PY) -m pytest $(ARGS)
 
-check: lint types contracts django ## everything: lint, types, contracts, tests on SQLite and PostgreSQL, no skips
+check: lint types contracts django ## everything: lint, types, contracts, tests on SQLite, then PostgreSQL, no skips
 	@echo "== tests on SQLite"
 	@SLUICE_NO_SKIP=1 SLUICE_TEST_DB=sqlite $(MAKE) test
-	@echo "== tests on PostgreSQL"
-	@SLUICE_NO_SKIP=1 SLUICE_TEST_DB=postgres $(MAKE) test
+	@echo "== on PostgreSQL, the tests that use the exchange's database"
+	@SLUICE_NO_SKIP=1 SLUICE_TEST_DB=postgres $(MAKE) test ARGS=--database
 
 lint: $(DEV) ## ruff: rules and format
 	@echo "== ruff"

@@ -27,7 +27,7 @@ from exchange.sandbox.node.home import Home
 from exchange.sandbox.query import Profile
 from exchange.sandbox.schema import Schema
 from exchange.sandbox.terms import Terms
-from fixtures import flights
+from fixtures.sources import FLIGHTS
 
 MEMORY_MB, THREADS = 8_000, 2
 GUARDED, PRIVATE = Terms("guarded", threshold=10), Terms("private", rows=3, rho=10_000)
@@ -98,8 +98,8 @@ def _lineitem(folder: Path, source: Path, rounds: int) -> dict[str, Any]:
 
 def _flights(folder: Path, rounds: int) -> dict[str, Any]:
     source = folder / "flights.parquet"
-    flights.write_source(source)
-    home, snapshot, _ = _take_in(folder, "flights", source, flights.SCHEMA)
+    FLIGHTS.write(source)
+    home, snapshot, _ = _take_in(folder, "flights", source, FLIGHTS.schema)
     engine = Engine(home.snapshots, b"n" * 32, 1_000, THREADS)
     engine.load("flights", snapshot)
     bare = _bare(f"CREATE TABLE raw AS SELECT * FROM '{source}' WHERE tailnum IS NOT NULL")

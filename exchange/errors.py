@@ -84,6 +84,12 @@ _TABLE = (
     ("node_refused", 403, "The data domain refused the order", "数据域拒绝了该指令"),
     ("policy_refused", 403, "The data holder's policy does not allow this", "数据持有方的策略不允许此项"),
     ("stopped_by_holder", 403, "The data holder has stopped this data", "数据持有方已停止提供该数据"),
+    (
+        "journal_behind",
+        502,
+        "The data domain's journal is older than its own releases",
+        "数据域的日志早于其已签发的结果",
+    ),
     ("plan_blocked", 403, "This query is blocked on this snapshot", "该查询已在此快照上被阻止"),
     ("snapshot_gone", 409, "The data domain no longer has this snapshot", "数据域已无此快照"),
     ("snapshot_unreadable", 502, "The data domain cannot read its snapshot", "数据域无法读取快照"),

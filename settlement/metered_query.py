@@ -154,6 +154,9 @@ def execute(query: MeteredQuery) -> StoredRelease:
         cells=release.cells,
         suppressed=release.suppressed,
         journal=release.journal,
+        domain_id=query.product.resource.domain_id,
+        population=release.population,
+        spent=release.spent,
     )
 
 

@@ -6,7 +6,7 @@ The append-only ones are guarded by the database itself (`exchange.audit.append_
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from catalog.models import Product
+from catalog.models import Domain, Product
 from exchange.audit.append_only import guarded
 from exchange.ids import new_id
 from exchange.money import CURRENCY
@@ -34,11 +34,15 @@ class StoredRelease(models.Model):
     cells = models.PositiveBigIntegerField()
     suppressed = models.PositiveBigIntegerField()
     journal = models.PositiveBigIntegerField()
+    domain = models.ForeignKey(Domain, on_delete=models.PROTECT, null=True)  # whose node signed it
+    population = models.CharField(max_length=80, blank=True)  # empty where nothing was debited
+    spent = models.PositiveBigIntegerField(default=0)  # by the population in all, this query included
     stored_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         verbose_name = _("release")
         verbose_name_plural = _("releases")
+        indexes = [models.Index(fields=["domain", "population", "spent"], name="release_latest")]
 
 
 class MeteredQuery(models.Model):
@@ -59,7 +63,7 @@ class MeteredQuery(models.Model):
     purpose = models.CharField(_("purpose"), max_length=60)
     query = models.JSONField(_("query"))
     outputs = models.JSONField()  # how the answer is shown: query.shown_json
-    terms = models.JSONField()  # tariff, shares and their owners, and cost to the population, as they stood then
+    terms = models.JSONField()  # tariff, shares and their owners, the population and its cost, as they stood then
     snapshot = models.CharField(_("snapshot"), max_length=80)
     release_key = models.CharField(max_length=64)
     order = models.TextField()

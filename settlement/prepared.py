@@ -113,7 +113,7 @@ def prepare(party: UUID, ask: Ask, only_own: bool = False) -> Prepared:
     shown = {other.product.code: other.shown() for other in chain.joined}
     bound = query.bind(question, chain.schema(), Profile(chain.product.profile), shown)
     manifest = joined_manifest(chain, bound.query)
-    plan.shape(bound.query, manifest, chain.disclosure)  # refuses totals that could overflow
+    plan.shape(bound.query, manifest, chain.disclosure)  # refuses what the node would
     asked = query.to_json(bound.query)
     key = release_key(chain, asked)
     stored = _OWN.first(key=key, party=party) if only_own else _STORED.first(key=key)

@@ -16,8 +16,12 @@ from exchange.audit import keys
 from exchange.ids import new_id
 from exchange.sandbox.orders import Joined, OrderKind, sign_order
 from exchange.sandbox.query import joins_from_json, product_of
-from settlement.models import JoinedProduct, MeteredQuery
+from exchange.statements import Arg, Select
+from settlement.models import JoinedProduct, MeteredQuery, StoredRelease
 from settlement.prepared import Ask, Prepared
+
+_of_population = StoredRelease.objects.filter(domain=Arg("domain"), population=Arg("population"), spent__gt=0)
+_LATEST = Select(_of_population.order_by("-spent").only("jws")[:1])
 
 
 def new_query(caller: Caller, ask: Ask, prepared: Prepared) -> MeteredQuery:
@@ -40,6 +44,7 @@ def new_query(caller: Caller, ask: Ask, prepared: Prepared) -> MeteredQuery:
             "tariff": prepared.tariff_json,
             **sharing(product),
             "cost": prepared.cost,
+            "population": prepared.chain.resource.snapshot.policy["population"],
             "privacy": privacy(prepared),
         },
         order="" if prepared.stored else signed_order(pk, prepared),
@@ -63,9 +68,17 @@ def signed_order(pk: UUID, prepared: Prepared) -> str:
         terms=chain.disclosure,
         query=prepared.query,
         columns=tuple(sorted(chain.product.columns)),
+        seen=latest(chain.resource.domain_id, chain.resource.snapshot.policy["population"]),
         joins=joins(prepared),
     )
     return sign_order(order, keys.current("order"))
+
+
+def latest(domain: UUID, population: str) -> str:
+    """The population's release with the largest total spent, as the node signed it: a node whose journal does not
+    know it has forgotten what was spent, and says so instead of answering."""
+    release = _LATEST.first(domain=domain, population=population)
+    return release.jws if release else ""
 
 
 def joins(prepared: Prepared) -> tuple[Joined, ...]:

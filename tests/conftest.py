@@ -1,7 +1,8 @@
 """What every test may ask for: `var`, `db`, `server`, `served`, `real_data`, `program`.
 
 The suite runs on one database per run: SQLite, or with SLUICE_TEST_DB=postgres a PostgreSQL started here,
-or a server named by DATABASE_URL. SLUICE_NO_SKIP=1 makes a skipped test a failed one.
+or a server named by DATABASE_URL. SLUICE_NO_SKIP=1 makes a skipped test a failed one. --database leaves out
+the tests that use no database, for a second run on another.
 """
 
 import dataclasses
@@ -20,6 +21,17 @@ FOLDER = Path(tempfile.mkdtemp(prefix="sluice-tests-"))
 NO_REAL_DATA = "SLUICE_REAL_DATA is not set: the folder with the real data sets"  # not part of the project
 NO_SKIP = os.environ.get("SLUICE_NO_SKIP", "") not in ("", "0")
 _number = itertools.count(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--database", action="store_true", help="only the tests that use the exchange's database")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("database"):
+        others = [item for item in items if "template" not in item.fixturenames]  # type: ignore[attr-defined]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in set(others)]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,6 +17,7 @@ import pytest
 import requests
 
 from exchange.crypto.keys import b64url, load_or_create, raw
+from exchange.sandbox.node.home import Home
 from tests import nodes, samples
 
 GUARDED, OPEN = "flight_delays", "air_quality"
@@ -113,13 +115,21 @@ def make_node(folder: Path, queries: int = 1_000_000, **settings: Any) -> tuple[
     return home, order_key
 
 
-def fill(home: Path, folder: Path) -> None:
-    """Take the samples in."""
+def fill(home: Path) -> None:
+    """Give a home of `make_node` the samples."""
+    nodes.take_over(home, _filled())
+
+
+@cache
+def _filled() -> Home:
+    folder = nodes.folder()
+    home, _ = make_node(folder)
     flights, open_ones = samples.flights(), {"air": samples.air(), "carriers": samples.carriers()}
     for name, (frame, schema) in ({"flights": flights, "rides": flights} | open_ones).items():
         source = folder / f"{name}.parquet"
         frame.to_parquet(source, index=False)
         nodes.take_in(home, name, source, schema)
+    return Home(home)
 
 
 @pytest.fixture(scope="session")
@@ -127,7 +137,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """The run's node, shared by all tests that don't hurt it."""
     folder = tmp_path_factory.mktemp("node")
     home, order_key = make_node(folder)
-    fill(home, folder)
+    fill(home)
     with nodes.running(home):
         yield Node(home, order_key, endpoint_of(home))
 

@@ -20,15 +20,19 @@ from django.conf import settings
 from django.core.management import call_command
 
 from catalog import snapshots
+from catalog.models import Resource
 from exchange.audit import keys
 from exchange.crypto.keys import b64url, raw
 from exchange.money import show
+from exchange.parties.models import Party
 from exchange.sandbox.node import home as node_home
-from fixtures import city, flights
+from fixtures import city
+from fixtures.sources import FLIGHTS, WEATHER, Source
 from settlement.models import Transfer
 
 MARK = "made-by-demo"
 PATIENCE_SECONDS = 120.0
+PURPOSE = "travel-insurance"
 FEW_AIRCRAFT = ["HA", "JFK", 1]  # 9 aircraft, of which a release says nothing
 START_MS = 500  # what the demo's node declares: it may run on a slow machine
 
@@ -49,7 +53,7 @@ class Demo:
         (settings.VAR / MARK).touch()
         call_command("migrate", verbosity=0)
         people = self.found()
-        home = self.make_node()
+        homes = [self.make_node(source, next_port) for next_port, source in enumerate((FLIGHTS, WEATHER))]
         served = subprocess.Popen(
             [sys.executable, "manage.py", "serve"],
             cwd=settings.BASE_DIR,
@@ -58,11 +62,19 @@ class Demo:
             stderr=subprocess.STDOUT,
         )
         try:
-            self.wait("starting web, worker and node", lambda: home.endpoint.exists() and self.healthy(), served)
-            self.take_in(people, home)
-            self.list_product(people)
+            self.wait("starting web, worker and two nodes", lambda: self.healthy(homes), served)
+            self.step("The transport bureau registers its flights; its node takes the snapshot in.")
+            taken = self.take_in(FLIGHTS, homes[0])
+            self.say(f"   clamped {taken['clamped']}, nulled {taken['nulled']}, without aircraft {taken['dropped']:,}")
+            flights = self.register(FLIGHTS, homes[0], people.holder, "交通", "航班运行数据", "Flight operations")
+            self.step("The environment bureau does so with its weather, at a node of its own.")
+            taken = self.take_in(WEATHER, homes[1])
+            self.say(f"   clamped {taken['clamped']}, nulled {taken['nulled']}")
+            weather = self.register(WEATHER, homes[1], people.neighbour, "生态环境", "机场气象", "Airport weather")
+            self.list_products(people, flights, weather)
             self.ask()
             self.ask_again()
+            self.ask_the_other()
             self.refusals()
             self.verify()
             self.recompute()
@@ -90,72 +102,72 @@ class Demo:
             self.say(f"   {role:<10} {zh} · {en}")
         return people
 
-    def make_node(self) -> node_home.Home:
-        """The transport bureau's node: its home, its keys, its own law."""
-        home = node_home.Home(settings.VAR / "node" / "transport")
-        node_home.create(home, "transport", os.environ.get("SLUICE_DEMO_NODE", node_home.DEFAULT_LISTEN))
+    def make_node(self, source: Source, next_port: int) -> node_home.Home:
+        """A department's node: its home, its keys, its own law."""
+        home = node_home.Home(settings.VAR / "node" / source.domain)
+        host, _, port = os.environ.get("SLUICE_DEMO_NODE", node_home.DEFAULT_LISTEN).rpartition(":")
+        node_home.create(home, source.domain, f"{host}:{int(port) + next_port}")
         with home.settings.open("a") as file:
             file.write(f"start_ms = {START_MS}\n")
         x = b64url(raw(keys.current("order").public))
-        node_home.write_atomic(home.policy, flights.policy(settings.SLUICE.name, x).encode(), 0o644)
+        node_home.write_atomic(home.policy, source.policy(settings.SLUICE.name, x).encode(), 0o644)
         return home
 
-    def take_in(self, people: city.City, home: node_home.Home) -> None:
-        self.step("The transport bureau registers its flights; its node takes the snapshot in.")
-        source, schema = self.folder / "flights.parquet", self.folder / "flights.schema.json"
-        rows = flights.write_source(source)
-        schema.write_text(json.dumps(flights.SCHEMA.to_json(), ensure_ascii=False, indent=1))
-        command = [
-            sys.executable,
-            "-m",
-            "exchange.sandbox",
-            "intake",
-            str(home.root),
-            flights.CODE,
-            str(source),
-        ]
+    def take_in(self, source: Source, home: node_home.Home) -> dict[str, Any]:
+        """Intake's report."""
+        file, schema = self.folder / f"{source.code}.parquet", self.folder / f"{source.code}.schema.json"
+        rows = source.write(file)
+        schema.write_text(json.dumps(source.schema.to_json(), ensure_ascii=False, indent=1))
+        command = [sys.executable, "-m", "exchange.sandbox", "intake", str(home.root), source.code, str(file)]
         intake = subprocess.Popen([*command, "--schema", str(schema)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.wait(f"taking in {rows:,} rows", lambda: intake.poll() is not None)
         out, err = intake.communicate()
         if intake.returncode:
             raise SystemExit(err.decode())
-        report = json.loads(out)
-        self.say(f"   {report['rows_read']:,} rows read, {report['rows_kept']:,} kept, {report['entities']:,} aircraft")
-        self.say(f"   clamped {report['clamped']}, nulled {report['nulled']}, without aircraft {report['dropped']:,}")
-        endpoint = json.loads(home.endpoint.read_text())
-        domain = city.join(endpoint, "transport", "海州市交通数据域", "Haizhou transport data domain")
-        self.resource = city.register(
-            flights.CODE, "航班运行数据", "Flight operations", people.holder, domain, sector="transport"
-        )
-        snapshot = snapshots.refresh(self.resource, actor=str(people.holder.pk))
-        self.say(
-            f"   the exchange knows: snapshot {snapshot.code}, {len(snapshot.manifest['schema']['columns'])} columns;"
-        )
-        self.say(f"   the holder's law: {snapshot.policy['profile']}, k = {snapshot.policy['threshold']} aircraft, "
-                 f"{snapshot.policy['budget']} queries in all")  # fmt: skip
+        report = dict(json.loads(out))
+        entities = f", {report['entities']:,} {source.population}" if source.schema.entity else ""
+        self.say(f"   {report['rows_read']:,} rows read, {report['rows_kept']:,} kept{entities}")
+        return report
 
-    def list_product(self, people: city.City) -> None:
-        self.step("The city authorizes an operator; a merchant lists a product; a buyer gets a licence.")
+    def register(
+        self, source: Source, home: node_home.Home, holder: Party, field: str, name_zh: str, name_en: str
+    ) -> Resource:
+        """The resource in the catalog, with the snapshot that its node has in service."""
+        endpoint = json.loads(home.endpoint.read_text())
+        domain = city.join(endpoint, source.domain, f"海州市{field}数据域", f"Data domain of {holder.name_en}")
+        resource = city.register(source.code, name_zh, name_en, holder, domain, sector=source.domain)
+        snapshot = snapshots.refresh(resource, actor=str(holder.pk))
+        columns, law = snapshot.manifest["schema"]["columns"], snapshot.policy
+        self.say(f"   the exchange knows: snapshot {snapshot.code}, {len(columns)} columns;")
+        limits = f", k = {law['threshold']} {law['population']}, {law['budget']} queries in all"
+        self.say(f"   the holder's law: {law['profile']}{limits if law['budget'] else ''}")
+        return resource
+
+    def list_products(self, people: city.City, flights: Resource, weather: Resource) -> None:
+        self.step("The city authorizes an operator; a merchant lists two products; a buyer gets licences.")
         authorization = city.authorize(people, "haizhou-2026")
-        columns = [column.name for column in flights.SCHEMA.columns]
         product = city.offer(
-            people, flights.PRODUCT, authorization, self.resource, columns,
+            people, FLIGHTS.product, authorization, flights, [column.name for column in FLIGHTS.schema.columns],
             name_zh="航班延误统计", name_en="Flight delay statistics",
         )  # fmt: skip
-        licence = city.license_to(people.buyer, product, ["travel-insurance"])
+        other = city.offer(
+            people, WEATHER.product, authorization, weather, [column.name for column in WEATHER.schema.columns],
+            name_zh="机场气象统计", name_en="Airport weather statistics", profile="open", threshold=0,
+        )  # fmt: skip
+        licence = city.license_to(people.buyer, product, [PURPOSE])
+        city.license_to(people.buyer, other, [PURPOSE])
         city.fund(people.buyer, 1_000_000)
         self.client = city.client_of(people.buyer)
         self.hire(people)
-        self.say(
-            f"   {authorization.name_zh}, mode {authorization.mode}; product {product.code}, profile {product.profile}"
-        )
+        self.say(f"   {authorization.name_zh}, mode {authorization.mode}")
+        self.say(f"   products {product.code} ({product.profile}) and {other.code} ({other.profile})")
         prices = f"{show(licence.tariff['per_call'])} a call and {show(licence.tariff['per_cell'])} a cell"
-        self.say(f"   licence for {licence.purposes}, {licence.quota} calls, {prices}")
+        self.say(f"   each licence for {licence.purposes}, {licence.quota} calls, {prices}")
 
     def hire(self, people: city.City) -> None:
         """Logins for the admin, and the buyer's client, written where only their owner reads them."""
         lines = ["# Logins of the demo's people for /admin/, and the buyer's API client"]
-        for role in ("holder", "authority", "operator", "merchant"):
+        for role in ("holder", "neighbour", "authority", "operator", "merchant"):
             _, password = city.hire(getattr(people, role), role)
             lines.append(f"{role}\t{password}")
         _, password = city.break_glass("admin")
@@ -170,8 +182,8 @@ class Demo:
         )
         answer.raise_for_status()
         self.token = answer.json()["access_token"]
-        self.say(f"   {flights.SQL}")
-        body = self.post("first", flights.SQL)
+        self.say(f"   {FLIGHTS.asked}")
+        body = self.post("first", FLIGHTS.asked)
         self.answer = body
         self.table(body)
         price = body["price"]
@@ -192,24 +204,32 @@ class Demo:
                 f"{value:.2f}" if isinstance(value, float) else "·" if value is None else str(value) for value in row
             )
             self.say("   " + "  ".join(f"{value:>10}" for value in shown))
-        self.say(f"   … {len(body['rows'])} cells: {len(released)} released, {len(hidden)} suppressed (fewer than 10 "
-                 "aircraft, dominated, or empty: they look the same)")  # fmt: skip
+        if hidden:
+            self.say(f"   … {len(body['rows'])} cells: {len(released)} released, {len(hidden)} suppressed (fewer than "
+                     "10 aircraft, dominated, or empty: they look the same)")  # fmt: skip
 
     def ask_again(self) -> None:
         self.step("The same query again: the stored release, metered as a call, no new query of the population.")
-        body = self.post("second", flights.SQL)
+        body = self.post("second", FLIGHTS.asked)
         same = body["rows"] == self.answer["rows"]
         self.say(f"   stored: {body['stored']}, same answer: {same}, price {show(body['price']['amount'])}")
         if not (body["stored"] and same):
             raise SystemExit("the second answer is not the stored one")
 
+    def ask_the_other(self) -> None:
+        self.step("The other domain's node answers through the same exchange: open data, exact.")
+        self.say(f"   {WEATHER.asked}")
+        body = self.post("weather", WEATHER.asked)
+        self.table(body)
+        self.say(f"   price {show(body['price']['amount'])}")
+
     def refusals(self) -> None:
         self.step("What is refused, and what is hidden.")
-        one_aircraft = f"SELECT COUNT(*) FROM {flights.PRODUCT} WHERE tailnum = 'N14228'"  # noqa: S608
-        self.refused("for one aircraft", one_aircraft, "travel-insurance")
-        by_aircraft = f"SELECT tailnum, COUNT(*) FROM {flights.PRODUCT} GROUP BY tailnum"  # noqa: S608
-        self.refused("by aircraft", by_aircraft, "travel-insurance")
-        self.refused("under another purpose", flights.SQL, "marketing")
+        one_aircraft = f"SELECT COUNT(*) FROM {FLIGHTS.product} WHERE tailnum = 'N14228'"  # noqa: S608
+        self.refused("for one aircraft", one_aircraft, PURPOSE)
+        by_aircraft = f"SELECT tailnum, COUNT(*) FROM {FLIGHTS.product} GROUP BY tailnum"  # noqa: S608
+        self.refused("by aircraft", by_aircraft, PURPOSE)
+        self.refused("under another purpose", FLIGHTS.asked, "marketing")
         small = next(row for row in self.answer["rows"] if row[:3] == FEW_AIRCRAFT)
         self.say(f"   a cell with too few aircraft: {small}")
 
@@ -238,7 +258,7 @@ class Demo:
         self.step("manage.py fsck recomputes all of it: log, receipts, ledger, usage, meters, the node's journal.")
         call_command("fsck")
 
-    def post(self, key: str, sql: str, purpose: str = "travel-insurance", expect: int = 200) -> dict[str, Any]:
+    def post(self, key: str, sql: str, purpose: str = PURPOSE, expect: int = 200) -> dict[str, Any]:
         response = requests.post(
             f"{self.url}/v1/queries",
             json={"sql": sql, "purpose": purpose},
@@ -260,7 +280,9 @@ class Demo:
     def get(self, path: str) -> requests.Response:
         return requests.get(f"{self.url}{path}", headers={"Authorization": f"Bearer {self.token}"}, timeout=30)
 
-    def healthy(self) -> bool:
+    def healthy(self, homes: list[node_home.Home]) -> bool:
+        if not all(home.endpoint.exists() for home in homes):
+            return False
         try:
             return requests.get(f"{self.url}/health", timeout=10).ok
         except requests.RequestException:

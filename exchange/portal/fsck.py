@@ -171,7 +171,8 @@ def check_journal(domain: Domain) -> Iterator[Finding]:
     for meter in PopulationMeter.objects.filter(domain=domain):
         spent = sum(entry["cost"] for entry in entries.values() if entry["population"] == meter.population)
         # The exchange debits first: it may be ahead by what the node never debited, never behind.
-        ahead = sum(query.terms["cost"] for query in mine.exclude(state=MeteredQuery.State.SETTLED))
+        unsettled = mine.filter(terms__population=meter.population).exclude(state=MeteredQuery.State.SETTLED)
+        ahead = sum(query.terms["cost"] for query in unsettled)
         if not spent <= meter.spent <= spent + ahead:
             wrong.append(f"population {meter.population}: {meter.spent} spent here, {spent} there")
     yield from summary(name, wrong, len(entries))

@@ -1,11 +1,11 @@
-"""`python -m exchange.sandbox`: make a node's home, run the node, take data in, stop it, say what it is."""
+"""`python -m exchange.sandbox`: make a node's home, run it, take data in, stop it, mend its journal, describe it."""
 
 import argparse
 import os
 import sys
 from pathlib import Path
 
-from exchange.sandbox.node import describe, home, launcher, stops, taking_in
+from exchange.sandbox.node import adopting, describe, home, launcher, stops, taking_in
 from exchange.sandbox.node.confine import CannotConfine
 from exchange.sandbox.node.home import BadConfiguration, Home
 
@@ -26,6 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
                 stops.stop(at, options.resource)
             case "resume":
                 stops.resume(at, options.resource)
+            case "adopt":
+                print("\n".join(adopting.adopt(at)) or "the journal lacks nothing that the node knows of")
             case "describe":
                 print(describe.text(at))
     except (BadConfiguration, CannotConfine) as error:
@@ -47,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         ("intake", "take a file in as the new snapshot of a resource"),
         ("stop", "answer no more queries, of a resource or at all, from now on"),
         ("resume", "take a stop back"),
+        ("adopt", "enter what a journal that was restored from a backup has forgotten"),
         ("describe", "say what the node is and offers, as JSON"),
     ):
         found[name] = commands.add_parser(name, help=says, description=says)

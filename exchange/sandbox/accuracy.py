@@ -12,12 +12,24 @@ from statistics import NormalDist
 
 LEVEL = 0.95  # of all cells' intervals hold the figure of the bounded data
 
+ROW = 10_000  # what one row can move a balance, in basis points
+
 Span = tuple[float, float]
 
 
 def of_total(sigma: float, about: int = 0, sigma_of_rows: float = 0.0) -> int:
     """Half the interval of a total; of a sum, put together from a sum about `about` and a number of rows."""
     return ceil(_z(1) * sqrt(sigma**2 + (about * sigma_of_rows) ** 2))
+
+
+def of_balance(sigma: float, steps: int) -> int:
+    """How far from zero a balance of a walk must be to be sure of its side, in basis points of a row.
+
+    A quantile lies on one side of each of the `steps` points, so an answer can be wrong in one way only, and half
+    the tail suffices. The row on top makes sure of the quantile however it is defined between two rows: the usual
+    definitions (Hyndman and Fan 1996) lie between the rows of rank αn and αn + 1.
+    """
+    return ceil(_z(steps / 2) * sigma) + ROW
 
 
 def of_average(values: Sequence[int], sigmas: Sequence[float], bounds: Span) -> Span:
@@ -51,5 +63,5 @@ def _spans(values: Sequence[int], sigmas: Sequence[float]) -> list[Span]:
     return [(value - h, value + h) for value, h in zip(values, half, strict=True)]
 
 
-def _z(shared_by: int) -> float:
+def _z(shared_by: float) -> float:
     return NormalDist().inv_cdf(1 - (1 - LEVEL) / 2 / shared_by)

@@ -1,5 +1,6 @@
 """Releasable cells as the table a buyer reads; the gate makes it from what is public."""
 
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from math import isqrt, ldexp, sqrt
@@ -11,13 +12,14 @@ import pyarrow as pa
 
 from exchange.sandbox import accuracy
 from exchange.sandbox.frames import RELEASED, Cells
-from exchange.sandbox.plan import Part, Total, parts, parts_of, sigmas
-from exchange.sandbox.query import AggregateQuery, Function, Measure
+from exchange.sandbox.plan import Part, Quantile, Total, parts, parts_of, quantiles, sigmas
+from exchange.sandbox.query import FIGURES, AggregateQuery, Function, Measure
 from exchange.sandbox.query.grid import Grid, axes, followed, followers, grids, sizes
 from exchange.sandbox.schema import Column, Kind, Manifest
 from exchange.sandbox.terms import Terms
 
 _I64 = 2**63 - 1
+ENDS = ("", "_low", "_high")  # a private figure's columns: itself and its interval
 _TYPES = {Kind.STRING: pa.string(), Kind.INTEGER: pa.int64(), Kind.BOOLEAN: pa.bool_(), Kind.DATE: pa.date32()}
 
 
@@ -28,20 +30,24 @@ def table(cells: Cells, query: AggregateQuery, manifest: Manifest, terms: Terms)
 
     COUNT is int64, SUM int64 or decimal128(38, scale); AVG, VARIANCE and STDDEV are float64 (the exact value,
     rounded once). A measure is null where the cell is suppressed, where SQL says null, an AVG where its count
-    is below one and a VARIANCE where it is below two. Under `private` each measure is followed by the ends of its
-    95 % interval, `…_low` and `…_high`.
+    is below one and a VARIANCE where it is below two. A quantile has the type of a SUM. Under `private` each measure
+    is followed by the ends of its 95 % interval, `…_low` and `…_high`.
     """
     keys = grids(query, manifest.schema)
     columns = _dimensions(cells, query, manifest, keys)
     totals = parts(query, manifest.schema, terms)
     values = {part.name: _values(cells, i) for i, part in enumerate(totals)}
     scales = dict(zip((part.name for part in totals), sigmas(query, manifest.schema, terms), strict=False))
+    walked = _quantiles(cells, len(totals), quantiles(query, manifest.schema, terms), manifest)
     for measure in query.measures:
+        if measure.function is Function.QUANTILE:
+            columns |= walked[measure]
+            continue
         made_of = [(part, values[part.name]) for part in parts_of(measure, manifest.schema, terms)]
         columns[measure.name] = _measure(measure, made_of)
         if scales:
             spans = _spans(measure, made_of, [scales[part.name] for part, _ in made_of])
-            columns[f"{measure.name}_low"], columns[f"{measure.name}_high"] = spans
+            columns |= {measure.name + end: span for end, span in zip(ENDS[1:], spans, strict=True)}
     if query.rollup:
         columns["level"] = pa.array(_levels(cells, keys)[0], pa.int64())
     released = cells["status"] == RELEASED
@@ -110,8 +116,6 @@ def _measure(measure: Measure, made_of: MadeOf) -> pa.Array:
             about = made_of[0][0].about
             spreads = [_spread(about, scale, *totals) for totals in zip(*lists, strict=True)]
             return pa.array([None if spread is None else final(*spread) for spread in spreads], pa.float64())
-        case Function.QUANTILE:
-            raise ValueError("a quantile is not made of totals")  # no plan here has one, see bind.Rules.measure
         case Function.SUM:
             return _units(lists[0], scale)
         case _:
@@ -132,6 +136,23 @@ def _units(values: list[int | None], scale: int) -> pa.Array:
     if not scale:
         return pa.array([None if v is None else min(max(v, -_I64), _I64) for v in values], pa.int64())
     return pa.array([None if v is None else Decimal(v).scaleb(-scale) for v in values], pa.decimal128(38, scale))
+
+
+def _quantiles(
+    cells: Cells, first: int, quantiles: Sequence[Quantile], manifest: Manifest
+) -> dict[Measure, dict[str, pa.Array]]:
+    """Each quantile as the middle of its bin, and the least and largest value of its interval's bins; their bins
+    are the frame's values from the `first` on."""
+    found: dict[Measure, dict[str, pa.Array]] = {}
+    for i, quantile in enumerate(quantiles):
+        measure, bins = quantile.measure, quantile.bins
+        scale = _column(manifest, measure.column or "").scale
+        numbers = cells["values"][:, first + FIGURES * i :].T
+        found[measure] = {
+            measure.name + end: _units([value(number) for number in column.tolist()], scale)
+            for end, value, column in zip(ENDS, (bins.middle, bins.first, bins.last), numbers, strict=False)
+        }
+    return found
 
 
 def _spans(measure: Measure, made_of: MadeOf, scales: list[float]) -> tuple[pa.Array, pa.Array]:

@@ -13,10 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from exchange.sandbox import accuracy
 from exchange.sandbox.frames import RELEASED, SUPPRESSED, Cells
-from exchange.sandbox.plan import Codes, Level, Part, Plan
-from exchange.sandbox.query import Total
+from exchange.sandbox.plan import Codes, Level, Part, Plan, Quantile
+from exchange.sandbox.query import FIGURES, Total
 from exchange.sandbox.terms import Terms
+from exchange.sandbox.walk import Ask, Integers, steps, walk
 
 BASIS_POINTS = 10_000
 COUNT_BITS, MAGNITUDE_BITS = 8, 64
@@ -25,6 +27,9 @@ FREE = 1_000
 
 Found = Mapping[str, npt.NDArray[np.generic]]
 """The engine's result by column, see plan.Plan; masked arrays where a value is null."""
+
+Noisy = Callable[[Sequence[int], float], list[int]]
+"""Values, each with noise of the given scale."""
 
 Cell = Mapping[str, int]
 """One row of it."""
@@ -47,10 +52,11 @@ def _open_level(found: Found, level: Level, plan: Plan) -> Cells:
     return cells
 
 
-def private_cells(found: Sequence[Found], plan: Plan, noisy: Callable[[Sequence[int], float], list[int]]) -> Cells:
+def private_cells(found: Sequence[Found], counted: Sequence[Sequence[Found]], plan: Plan, noisy: Noisy) -> Cells:
     """The whole grid, a cell without rows being one with zeros; every total of every cell has noise of its own.
 
-    `noisy(values, sigma)` adds it. Nothing here depends on which cells have rows.
+    `counted` has, for each quantile, what each level's statement found of it. `noisy(values, sigma)` adds the
+    noise, also to every balance that a quantile is found by. Nothing here depends on which cells have rows.
     """
     cells = np.zeros(plan.shape.cells, plan.shape.dtype)
     cells["key"] = np.arange(plan.shape.cells, dtype=np.uint64)
@@ -59,7 +65,40 @@ def private_cells(found: Sequence[Found], plan: Plan, noisy: Callable[[Sequence[
         for each, level in zip(found, plan.levels, strict=True):
             totals[_keys(each, level)] = each[f"v{i}"]
         cells["values"][:, i] = noisy(totals.tolist(), sigma)
+    for i, (quantile, counts) in enumerate(zip(plan.quantiles, counted, strict=True)):
+        first = len(plan.parts) + FIGURES * i
+        cells["values"][:, first : first + FIGURES] = _walked(_balances(counts, plan, quantile), plan, quantile, noisy)
     return cells
+
+
+def _walked(balances: Ask, plan: Plan, quantile: Quantile, noisy: Noisy) -> Integers:
+    """Place, low and high of a quantile in every cell. The walk is told noisy balances alone."""
+    bins = quantile.bins
+    reach = accuracy.of_balance(quantile.sigma, steps(bins.halvings))
+
+    def ask(points: Integers) -> Integers:
+        return np.array(noisy(balances(points).tolist(), quantile.sigma), np.int64)
+
+    found = walk(ask, plan.shape.cells, bins.halvings, reach)
+    return np.minimum(np.stack([found.place, found.low, found.high], axis=1), bins.number - 1)
+
+
+def _balances(counts: Sequence[Found], plan: Plan, quantile: Quantile) -> Ask:
+    """The exact balances at a point of every cell, in basis points of a row."""
+    stride = 1 << quantile.bins.halvings
+    levels = list(zip(counts, plan.levels, strict=True))
+    bins = np.concatenate([_keys(found, level) * stride + found["bin"].astype(np.int64) for found, level in levels])
+    rows = np.concatenate([found["n"] for found, _ in levels])
+    order = np.argsort(bins)
+    bins, before = bins[order], np.concatenate([[0], np.cumsum(rows[order])])
+    cells = np.arange(plan.shape.cells, dtype=np.int64) * stride
+
+    def until(points: Integers | int) -> Integers:
+        return before[np.searchsorted(bins, cells + points)]
+
+    start = until(0)
+    weights = quantile.at * (until(stride) - start)
+    return lambda points: BASIS_POINTS * (until(points) - start) - weights
 
 
 def cells_of(found: Found, level: Level) -> dict[Codes, Cell]:

@@ -103,7 +103,7 @@ class Engine:
         self.load(resource, snapshot, others)
         tables = {name: self._tables[at][0] for name, at in (others or {}).items()}
         compiled = plan.compile(query, manifest, terms, self._tables[resource, snapshot][0], tables)
-        found = [self._found(level.sql) for level in compiled.levels]
+        found = [self._found(level.sql) if level.sql else {} for level in compiled.levels]
         match Profile(terms.profile):
             case Profile.OPEN:
                 return disclosure.open_cells(found, compiled)
@@ -113,7 +113,12 @@ class Engine:
             case Profile.PRIVATE:
                 from exchange.sandbox.noise import discrete_gaussian  # takes a moment to load; only this needs it
 
-                return disclosure.private_cells(found, compiled, discrete_gaussian)
+                return disclosure.private_cells(found, self._counted(compiled), compiled, discrete_gaussian)
+
+    def _counted(self, compiled: Plan) -> list[list[disclosure.Found]]:
+        """For each quantile, the counts by bins of each level; quantiles of the same values share them."""
+        counts = {text: self._found(text) for text in {text for level in compiled.levels for text in level.binned}}
+        return [[counts[level.binned[i]] for level in compiled.levels] for i in range(len(compiled.quantiles))]
 
     def _looked(
         self, found: disclosure.Found, level: Level, compiled: Plan, terms: Terms

@@ -7,6 +7,7 @@ import opendp.prelude as dp
 dp.enable_features("contrib")
 
 _I64 = 2**63 - 1
+_SPACE = dp.vector_domain(dp.atom_domain(T="i64")), dp.l2_distance(T="f64")
 
 
 def discrete_gaussian(values: Sequence[int], sigma: float) -> list[int]:
@@ -15,6 +16,5 @@ def discrete_gaussian(values: Sequence[int], sigma: float) -> list[int]:
     OpenDP samples it exactly (Canonne, Kamath and Steinke 2020), so no bit of a float tells anything; what
     would leave 64 bits stays at their end.
     """
-    space = dp.vector_domain(dp.atom_domain(T="i64")), dp.l2_distance(T="f64")
-    drawn: list[int] = dp.m.make_gaussian(*space, scale=sigma, MO="ZeroConcentratedDivergence")(list(values))
+    drawn: list[int] = dp.m.make_gaussian(*_SPACE, scale=sigma, MO="ZeroConcentratedDivergence")(list(values))
     return [min(max(value, -_I64), _I64) for value in drawn]

@@ -55,6 +55,7 @@ class Order:
     query: dict[str, Any] = field(default_factory=dict)  # query.to_json(AggregateQuery)
     columns: tuple[str, ...] = ()  # the product's columns; the query may name no others
     since: int = 0  # JOURNAL: entries with a larger number
+    seen: str = ""  # QUERY: the population's latest release that the exchange has, as the node signed it
     joins: tuple[Joined, ...] = ()
 
 
@@ -100,7 +101,7 @@ def read_order(token: str, keys: Mapping[str, Ed25519PublicKey]) -> Order:
             issued_at=claims["iat"], expires_at=claims["exp"], kind=OrderKind(claims["kind"]),
             resource=claims["resource"], snapshot=claims["snapshot"],
             terms=Terms(**terms) if terms else None, query=claims["query"],
-            columns=tuple(claims["columns"]), since=claims["since"],
+            columns=tuple(claims["columns"]), since=claims["since"], seen=claims["seen"],
             joins=tuple(Joined(**each | {"columns": tuple(each["columns"])}) for each in claims.get("joins", ())),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:

@@ -6,8 +6,9 @@ file beside the database, which wakes whoever waits. It is for fairness only; SQ
 """
 
 import fcntl
+import os
 from functools import lru_cache
-from typing import IO, Any
+from typing import Any
 
 from django.db.backends.sqlite3 import base
 
@@ -30,7 +31,7 @@ class Cursor(base.SQLiteCursorWrapper):
 class DatabaseWrapper(base.DatabaseWrapper):
     """Every transaction here is to write (BEGIN IMMEDIATE); single statements go past the queue."""
 
-    _queue: IO[bytes] | None = None
+    _queue: int | None = None  # a file descriptor
 
     def create_cursor(self, name: str | None = None) -> Cursor:
         cursor: Cursor = self.connection.cursor(factory=Cursor)
@@ -38,7 +39,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _start_transaction_under_autocommit(self) -> None:
         if self._queue is None and not self.is_in_memory_db():
-            self._queue = open(f"{self.settings_dict['NAME']}-queue", "ab")  # noqa: SIM115, PTH123
+            # For reading: another user of the database may have made the file, and a lock needs no more.
+            self._queue = os.open(f"{self.settings_dict['NAME']}-queue", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         if self._queue is not None:
             fcntl.flock(self._queue, fcntl.LOCK_EX)
         try:
@@ -62,7 +64,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             super()._close()
         finally:
             if self._queue is not None:
-                self._queue.close()
+                os.close(self._queue)
                 self._queue = None
 
     def _leave(self) -> None:

@@ -1,20 +1,37 @@
-"""A board on which attacks write their scores, printed at the end of the run."""
+"""A board on which attacks write their scores, printed at the end of the run, and the tables they are played on."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import pytest
 
-Write = Callable[..., float]
+from exchange.sandbox import disclosure
+from exchange.sandbox.query import Profile
+from tests.attacks import chance, firms
+from tests.sandbox.snapshots import Snapshot
+
+
+class Write(Protocol):
+    """Writes a score of `trials` on the board: what an attack got right against a profile, or against its control.
+
+    With `at_most` the defence has to hold the score there or below; with `at_least` the attack must succeed, as
+    with its defence off. A bound that no score could miss is none.
+    """
+
+    def __call__(
+        self, against: str, right: float, *, trials: int, chance: float = 0.5,
+        at_most: float | None = None, at_least: float | None = None,
+    ) -> None: ...  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Score:
     attack: str
-    against: str  # the profile, or "control"
+    against: str
     right: float
     chance: float
-    bound: float
+    trials: int
+    bound: str
 
 
 BOARD: list[Score] = []
@@ -22,19 +39,21 @@ BOARD: list[Score] = []
 
 @pytest.fixture
 def board(request: pytest.FixtureRequest) -> Write:
-    """board(against, right, chance, bound) writes a score and gives it back.
-
-    A defended attack must stay at or below `bound`, a control at or above it.
-    """
     attack = request.node.originalname.removeprefix("test_").replace("_", " ")
 
-    def write(against: str, right: float, chance: float, bound: float) -> float:
-        BOARD.append(Score(attack, against, right, chance, bound))
-        if against == "control":
-            assert right >= bound, f"the attack fails with its defence off: {right:.3f} < {bound:.3f}"
-        else:
-            assert right <= bound, f"{against}: {right:.3f} > {bound:.3f}"
-        return right
+    def write(
+        against: str, right: float, *, trials: int, chance: float = 0.5,
+        at_most: float | None = None, at_least: float | None = None,
+    ) -> None:  # fmt: skip
+        assert (at_most is None) != (at_least is None)
+        bound = f"≤ {at_most:.3f}" if at_least is None else f"≥ {at_least:.3f}"
+        BOARD.append(Score(attack, against, right, chance, trials, bound))
+        if at_most is not None:
+            assert at_most < 1, f"{against}: a score of {at_most:.3f} at most is no bound"
+            assert right <= at_most, f"{against}: {right:.3f} > {at_most:.3f}"
+        if at_least is not None:
+            assert at_least > chance, f"{against}: a score of {at_least:.3f} at least is no success"
+            assert right >= at_least, f"{against}: the attack fails: {right:.3f} < {at_least:.3f}"
 
     return write
 
@@ -42,11 +61,32 @@ def board(request: pytest.FixtureRequest) -> Write:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not BOARD:
         return
-    terminalreporter.section("attacks")
-    terminalreporter.write_line("| attack | against | guessed right | by chance | bound |")
-    terminalreporter.write_line("|---|---|---|---|---|")
+    terminalreporter.section("soak" if chance.SOAK else "attacks")
+    terminalreporter.write_line("| attack | against | right | by chance | of | bound |")
+    terminalreporter.write_line("|---|---|---|---|---|---|")
     for score in BOARD:
-        sign = "≥" if score.against == "control" else "≤"
-        terminalreporter.write_line(
-            f"| {score.attack} | {score.against} | {score.right:.3f} | {score.chance:.3f} | {sign} {score.bound:.3f} |"
-        )
+        rates = f"{score.right:.3f} | {score.chance:.3f} | {score.trials} | {score.bound}"
+        terminalreporter.write_line(f"| {score.attack} | {score.against} | {rates} |")
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    return firms.take(tmp_path_factory.mktemp("guarded"), Profile.GUARDED)
+
+
+@pytest.fixture(scope="session")
+def private(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    return firms.take(tmp_path_factory.mktemp("private"), Profile.PRIVATE)
+
+
+@pytest.fixture(scope="session")
+def naked(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    """The control: the same rows, exact."""
+    return firms.take(tmp_path_factory.mktemp("naked"), Profile.OPEN)
+
+
+@pytest.fixture
+def threshold_only(guarded: Snapshot, monkeypatch: pytest.MonkeyPatch) -> Snapshot:
+    """The control: cells of ten and more, exact, as many systems do it."""
+    monkeypatch.setattr(disclosure, "_bits", lambda *_: int("01" * 128, 2))  # as many ones as zeros: noise 0
+    return guarded

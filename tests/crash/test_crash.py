@@ -89,7 +89,7 @@ def world(template: databases.Databases, tmp_path_factory: pytest.TempPathFactor
     os.mkfifo(dying / "died")
     mark = os.open(dying / "died", os.O_RDWR | os.O_NONBLOCK)
     home, order_key = make_node(folder, listen=f"127.0.0.1:{servers.free_port()}", start_ms=1000)
-    fill(home, folder)
+    fill(home)
     name = template.copy(90_000)
     environment = {"SLUICE_VAR": str(folder / "var"), "DATABASE_URL": template.url(name), "PYTHONPATH": str(dying)}
     environment["SLUICE_WEB_WORKERS"] = "1"

@@ -2,9 +2,11 @@
 
 import json
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -91,17 +93,28 @@ class Running:
 
 
 def make(folder: Path, **settings: Any) -> tuple[Home, dict[str, str]]:
-    """A home with two snapshots of 1,000 rows: 100 firms, of which 96 in the east and 4 in the west."""
+    """A home with snapshots of 1,000 rows: 100 firms, of which 96 in the east and 4 in the west."""
+    other, snapshots = _filled()
+    home = _empty(folder, **settings)
+    nodes.take_over(home, other)
+    return home, dict(snapshots)
+
+
+def _empty(folder: Path, **settings: Any) -> Home:
     x = b64url(raw(KEY.public))
     settings = {"rows_per_second": ROWS_PER_SECOND} | settings
-    home = nodes.make_node(folder / "home", populations=POPULATIONS, resources=RESOURCES, exchange_key=x, **settings)
+    return nodes.make_node(folder / "home", populations=POPULATIONS, resources=RESOURCES, exchange_key=x, **settings)
+
+
+@cache
+def _filled() -> tuple[Home, dict[str, str]]:
+    folder = nodes.folder()
+    home = _empty(folder)
     rows = [(f"firm{i % 100}", i // 100, "west" if i % 100 < 4 else "east", i) for i in range(1000)]
     source = folder / "source.csv"
     source.write_text("firm,day,town,sales\n" + "".join(",".join(map(str, row)) + "\n" for row in rows))
-    shops = nodes.take_in(home, "shops", source, SCHEMA)
-    stalls = nodes.take_in(home, "stalls", source, SCHEMA.only({"town", "sales"}))
-    staff = nodes.take_in(home, "staff", source, SCHEMA)
-    return home, {"shops": shops["snapshot"], "stalls": stalls["snapshot"], "staff": staff["snapshot"]}
+    schemas = {"shops": SCHEMA, "stalls": SCHEMA.only({"town", "sales"}), "staff": SCHEMA}
+    return home, {name: nodes.take_in(home, name, source, of)["snapshot"] for name, of in schemas.items()}
 
 
 def table(answer: Answer) -> list[dict[str, Any]]:
@@ -118,3 +131,9 @@ def patiently(call: Callable[[], Any]) -> Any:
             if problem.code != "node_unreachable" or time.monotonic() > until:
                 raise
             time.sleep(0.05)
+
+
+def switch(node: Running, *words: str) -> None:
+    """The holder's command on the node's machine: stop, or resume."""
+    command = [sys.executable, "-m", "exchange.sandbox", words[0], str(node.home.root), *words[1:]]
+    subprocess.run(command, check=True, cwd=nodes.ROOT, timeout=60)

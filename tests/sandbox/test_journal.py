@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.sandbox.node.journal import AlreadyReleased, Answer, Entry, Exhausted, Journal
+from exchange.sandbox.node.journal import AlreadyReleased, Answer, Entry, Exhausted, Journal, Lost
 
 ROOT = Path(__file__).parents[2]
 RELEASED = Answer("released", "", "a.release.token", b"the result")
@@ -178,18 +178,21 @@ def test_entries_are_listed_from_a_number_on(journal):
         "DELETE FROM entry",
         "DELETE FROM release",
         "DELETE FROM blocked",
+        "UPDATE lost SET spent = 0",
+        "DELETE FROM lost",
         "INSERT OR REPLACE INTO release VALUES (1, 'released', '', 'forged', x'')",
         "REPLACE INTO entry VALUES (1, 'one', 'forged', 'sluice', 'aircraft', 0, 0, 0)",
     ],
 )
 def test_the_journal_is_append_only(journal, tmp_path, statement):
     journal.release(debit(journal, "one").number, RELEASED, block="a plan")
-    before = journal.since(0, 9), journal.find("one"), journal.blocked()
+    journal.recall(came_back("nine", 9, 7))
+    before = journal.since(0, 9), journal.find("one"), journal.blocked(), journal.missing()
     with sqlite3.connect(tmp_path / "journal.db") as other:
         other.execute("PRAGMA recursive_triggers=ON")
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             other.execute(statement)
-    assert (journal.since(0, 9), journal.find("one"), journal.blocked()) == before
+    assert (journal.since(0, 9), journal.find("one"), journal.blocked(), journal.missing()) == before
 
 
 def test_many_threads_spend_one_population_without_a_gap_or_a_repeat(journal):
@@ -283,3 +286,67 @@ def test_it_agrees_with_a_counter_per_population(tmp_path_factory, steps, most):
             assert counted[population] == most
     assert {name: journal.spent(name) for name in counted} == counted
     journal.close()
+
+
+# A journal that was restored from a backup
+
+
+def came_back(order_id: str, number: int, spent: int, population: str = "aircraft", at: int = 1_700_000_001) -> Lost:
+    """The release of an order, as the exchange has it."""
+    return Lost(order_id, f"digest of {order_id}", "sluice", number, population, spent, at, "released", "", "a.token")
+
+
+def test_a_release_of_a_known_order_is_not_missing(journal):
+    journal.release(debit(journal, "one").number, RELEASED)
+    journal.recall(came_back("one", 1, 1))
+    assert journal.missing() == []
+    assert journal.adopt() == []
+
+
+def test_a_release_of_an_order_it_does_not_know_is_missing_until_it_is_adopted(journal, tmp_path):
+    debit(journal, "one")
+    journal.recall(came_back("nine", 9, 7))
+    journal.recall(came_back("nine", 9, 7))
+    journal.close()
+    journal = Journal(tmp_path / "journal.db")
+    assert [lost.order_id for lost in journal.missing()] == ["nine"]
+    assert [(entry.number, entry.spent) for entry in journal.adopt()] == [(9, 7)]
+    assert journal.missing() == []
+    assert journal.spent("aircraft") == 7
+    assert debit(journal, "ten").number == 10
+    assert [entry["cost"] for entry in journal.since(0, 9)] == [1, 6, 1]
+
+
+def test_an_adopted_order_is_barred(journal):
+    journal.recall(came_back("nine", 9, 7))
+    journal.adopt()
+    assert (journal.find("nine").token, journal.find("nine").result) == ("a.token", b"")
+    with pytest.raises(sqlite3.IntegrityError):
+        debit(journal, "nine")
+
+
+def test_what_was_spent_after_the_backup_was_restored_is_added(journal):
+    """Restored at 2, forgot 5 more, and spent 1 before anybody noticed: 8, not 7 and not 3."""
+    debit(journal, "one"), debit(journal, "two")
+    journal.debit("three", "digest", "another", "aircraft", 0, 1_700_009_000)
+    journal.recall(came_back("lost", 7, 7, at=1_700_005_000))
+    journal.adopt()
+    assert journal.spent("aircraft") == 8
+
+
+def test_of_several_releases_the_largest_total_counts_once(journal):
+    journal.recall(came_back("seven", 7, 5))
+    journal.recall(came_back("nine", 9, 7))
+    journal.recall(came_back("eight", 8, 3, "households"))
+    journal.adopt()
+    assert (journal.spent("aircraft"), journal.spent("households")) == (7, 3)
+    assert all(journal.find(order) for order in ("seven", "eight", "nine"))
+
+
+def test_what_was_adopted_counts_within_its_day(journal):
+    now = 1_700_000_000
+    journal.recall(came_back("lost", 9, 25, "patients", at=now))
+    journal.adopt()
+    with pytest.raises(Exhausted):
+        spend(journal, "a", 6, now + 1)
+    assert spend(journal, "b", 6, now + 86_401) == 31

@@ -23,7 +23,7 @@ KEYS = {KEY.kid: KEY.public}
 CLAIMS = {
     "jti": "1", "iss": "sluice", "aud": "transport", "iat": 1, "exp": 2, "v": 1, "kind": "query",
     "resource": "flights", "snapshot": "s1", "terms": asdict(Terms("guarded", 10)), "query": {},
-    "columns": ["carrier"], "since": 0,
+    "columns": ["carrier"], "since": 0, "seen": "",
 }  # fmt: skip
 
 

@@ -1,7 +1,5 @@
 """A node as its exchange meets it: real processes, real intake, orders over Flight."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +39,7 @@ from tests.sandbox.shops import (
     SCHEMA,
     Running,
     make,
+    switch,
     table,
 )
 
@@ -251,11 +250,6 @@ def test_the_last_query_of_a_population_is_the_last(tmp_path: Path) -> None:
 
 
 # The holder's switch
-
-
-def switch(node: Running, *words: str) -> None:
-    command = [sys.executable, "-m", "exchange.sandbox", words[0], str(node.home.root), *words[1:]]
-    subprocess.run(command, check=True, cwd=nodes.ROOT, timeout=60)
 
 
 @pytest.mark.parametrize("what", [(), ("shops",)], ids=["everything", "one resource"])

@@ -36,7 +36,7 @@ AIR = Manifest(
     ),
     rows=720,
 )
-GUARDED, OPEN = Terms("guarded", threshold=10), Terms("open")
+GUARDED, OPEN, PRIVATE = Terms("guarded", threshold=10), Terms("open"), Terms("private", rows=3, rho=1000)
 
 ASKED = {
     "open_one_cell": "SELECT COUNT(*) FROM air",
@@ -55,11 +55,14 @@ ASKED = {
     " COUNT(DISTINCT tailnum) FILTER (WHERE carrier = 'AA') FROM flights GROUP BY month",
     "guarded_filters": "SELECT carrier, COUNT(*) FROM flights"
     " WHERE month BETWEEN 2 AND 3 AND NOT origin IN ('EWR') GROUP BY carrier",
+    "private_quantiles": "SELECT carrier, COUNT(*), MEDIAN(dep_delay), QUANTILE_CONT(distance, 0.9)"
+    " FILTER (WHERE month = 1) FROM trips WHERE origin = 'EWR' GROUP BY carrier",
 }
 
 
 def compiled(text: str) -> plan.Plan:
-    manifest, terms = (AIR, OPEN) if " FROM air" in text else (FLIGHTS, GUARDED)
+    known = {"air": (AIR, OPEN), "flights": (FLIGHTS, GUARDED), "trips": (FLIGHTS, PRIVATE)}
+    manifest, terms = known[sql.parse(text).product]
     bound = query.bind(sql.parse(text), manifest.schema, Profile(terms.profile))
     return plan.compile(bound.query, manifest, terms)
 
@@ -74,6 +77,7 @@ def test_the_generated_sql_is_the_reviewed_one(name: str) -> None:
         if level.again:
             cells = [(code,) * len(level.grid) for code in (1, 2)] if level.grid else None
             text += f"-- again, of the cells (1, …) and (2, …)\n{level.again(cells)};\n"
+        text += "".join(f"-- by bins\n{counts};\n" for counts in level.binned)
     if not path.exists():
         path.write_text(text)
         pytest.fail(f"{path.name} was not there; review and commit it")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from tests.sandbox.shops import (
     Running,
     make,
     patiently,
+    switch,
     table,
 )
 
@@ -34,6 +36,7 @@ def test_a_dead_vault_is_replaced(possessed: Callable[..., Running]) -> None:
     before = nodes.children(node.process, "vault")
     for pid in before:
         os.kill(pid, signal.SIGKILL)
+    patiently(lambda: _all_gone(before))  # one that is still dying takes an order with it
     assert node.send(node.open_order()).release.outcome is Outcome.RELEASED
     assert not set(before) & set(nodes.children(node.process, "vault"))
 
@@ -78,6 +81,21 @@ def test_a_guarded_query_that_overruns_fails_at_its_deadline_and_is_blocked(poss
     assert node.code(node.order()) == (Outcome.NOT_EXECUTED, "plan_blocked")
     other = node.order("SELECT COUNT(*) FROM shops")
     assert node.send(other).release.outcome is Outcome.RELEASED
+
+
+def test_what_is_on_its_way_when_the_holder_stops_is_not_released(possessed: Callable[..., Running]) -> None:
+    node = possessed(gate_debited="wait")
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(node.code, node.order())
+        patiently(lambda: _debited(node))
+        switch(node, "stop")
+        possessed.tell()  # type: ignore[attr-defined]
+        assert answer.result(60) == (Outcome.NOT_EXECUTED, "stopped_by_holder")
+
+
+def _debited(node: Running) -> None:
+    if not node.entries():
+        raise Problem("node_unreachable")
 
 
 @pytest.mark.parametrize("lie", ["garbage", "a pickle"])

@@ -63,7 +63,7 @@ REFUSALS = [
     (Profile.OPEN, "SELECT MEDIAN(delay) FROM d", "function_unknown"),
     (Profile.GUARDED, "SELECT QUANTILE_CONT(delay, 0.9) FROM d", "function_unknown"),
     (Profile.PRIVATE, "SELECT MEDIAN(carrier) FROM d", "column_not_measure"),
-    (Profile.PRIVATE, "SELECT MEDIAN(delay) FROM d", "function_unknown"),
+    (Profile.PRIVATE, "SELECT MEDIAN(tailnum) FROM d", "column_not_measure"),
     (Profile.GUARDED, "SELECT COUNT(*) FILTER (WHERE delay > 0) FROM d", "filter_not_allowed"),
     (Profile.GUARDED, "SELECT COUNT(*) FILTER (WHERE tailnum = 'N1') FROM d", "filter_not_allowed"),
     (Profile.OPEN, "SELECT COUNT(*) FILTER (WHERE nothing = 1) FROM d", "column_unknown"),

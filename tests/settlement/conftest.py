@@ -13,5 +13,5 @@ def home(tmp_path: Path, var: Path) -> Path:
     folder.mkdir()
     home, order_key = make_node(folder, listen=f"127.0.0.1:{servers.free_port()}")
     obey(var, order_key)
-    fill(home, folder)
+    fill(home)
     return home

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -18,9 +19,11 @@ from catalog import snapshots
 from exchange.audit.models import Record
 from exchange.portal import fsck
 from exchange.sandbox.client import Node
+from exchange.sandbox.node import adopting
+from exchange.sandbox.node.home import Home
 from licensing.models import LicenceMeter, PopulationMeter
 from settlement import ledger, recovery
-from settlement.models import MeteredQuery, Transfer, Usage
+from settlement.models import MeteredQuery, StoredRelease, Transfer, Usage
 from tests import nodes
 from tests.market import BY_CARRIER, BY_STATION, Market, endpoint_of, open_market
 
@@ -58,6 +61,14 @@ def test_a_node_that_is_down_leaves_the_hold_and_the_worker_finishes_when_it_is_
         assert market.buyer.ask(BY_CARRIER, key="k").status_code == 200
         assert LicenceMeter.objects.get(licence=market.licence).calls == 1
         assert wrong() == []
+
+
+def test_a_query_not_yet_answered_excuses_no_other_populations_meter(market: Market, home: Path) -> None:
+    assert market.buyer.ask(BY_CARRIER).status_code == 503
+    assert uncertain().terms["cost"] == 1
+    PopulationMeter.objects.create(domain=market.domain, population="pilots", cap=100_000, spent=1)
+    with nodes.running(home):
+        assert wrong() == ["journal of haizhou: population pilots: 1 spent here, 0 there"]
 
 
 @contextmanager
@@ -151,4 +162,29 @@ def test_a_node_refuses_what_the_exchange_should_not_have_allowed(market: Market
         assert (answer.status_code, answer.json()["code"]) == (403, "policy_refused")
         assert MeteredQuery.objects.get().state == "voided"
         assert ledger.credit_left(market.people.buyer.pk) == 10_000_000
+        assert wrong() == []
+
+
+def test_a_journal_from_an_old_backup_answers_nothing_until_its_operator_has_adopted_what_was_spent(
+    market: Market, home: Path
+) -> None:
+    """The exchange shows the node the last release it has, so a node cannot forget what a population has spent."""
+    backup = home / "backup"
+    with nodes.running(home):
+        assert market.buyer.ask(BY_CARRIER).status_code == 200
+    shutil.copytree(home / "journal", backup)
+    by_month, by_origin = BY_CARRIER.replace("carrier", "month"), BY_CARRIER.replace("carrier", "origin")
+    with nodes.running(home):
+        assert market.buyer.ask(by_month).status_code == 200
+    shutil.rmtree(home / "journal")
+    backup.rename(home / "journal")
+    with nodes.running(home):
+        answer = market.buyer.ask(by_origin, key="k")
+        assert (answer.status_code, answer.json()["code"]) == (502, "journal_behind")
+        assert MeteredQuery.objects.get(idempotency_key="k").state == "voided"
+        assert market.buyer.ask(BY_STATION).status_code == 200
+        assert adopting.adopt(Home(home)) == ["aircraft: 2 spent in all, journal number 4"]
+        assert market.buyer.ask(by_origin).status_code == 200
+        assert StoredRelease.objects.latest("id").spent == 3
+        # The one query that the backup did not know is entered again by its release: both agree once more.
         assert wrong() == []

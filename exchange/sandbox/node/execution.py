@@ -21,12 +21,12 @@ from exchange.sandbox import answer, plan
 from exchange.sandbox.frames import SUPPRESSED, BadFrame, Cells, Status
 from exchange.sandbox.node import judge, policy
 from exchange.sandbox.node.home import Settings
-from exchange.sandbox.node.journal import Answer, Entry, Exhausted, Journal
+from exchange.sandbox.node.journal import Answer, Entry, Exhausted, Journal, Lost
 from exchange.sandbox.node.judge import Task
 from exchange.sandbox.node.manifests import Manifests
 from exchange.sandbox.node.policy import Policy
 from exchange.sandbox.node.pool import NoVault, Overran, Pool, Vault, VaultDied
-from exchange.sandbox.orders import Order, OrderKind, Outcome, Release, read_order, sign_release
+from exchange.sandbox.orders import Order, OrderKind, Outcome, Release, read_order, read_release, sign_release
 from exchange.sandbox.schema import Manifest
 
 VAULT_SHARE = 0.8  # of a deadline; the rest is for making, signing and keeping the answer
@@ -109,6 +109,7 @@ class Execution:
                 judge.check_validity(order, self._settings.name, release.issued_at)
             task = self._task(order)
             if entry is None:
+                self._recall(order, task.population.name)
                 entry = self._debit(order, release, task)
         except Problem as problem:
             return self._refuse(entry, replace(release, code=problem.code))
@@ -130,6 +131,23 @@ class Execution:
         if self._manifests.stopped(resource):
             raise Problem("stopped_by_holder")
         return self._manifests.get(resource, snapshot)
+
+    def _recall(self, order: Order, population: str) -> None:
+        """Whether the journal knows the release that the exchange has seen last. A journal that was restored from a
+        backup does not, and would let what was spent since be spent again. Raises Problem."""
+        if order.seen:
+            try:
+                seen = read_release(order.seen, {self._key.kid: self._key.public})
+            except jws.BadSignature:
+                raise Problem("node_refused", "the order names a release that this node has not signed") from None
+            self._journal.recall(
+                Lost(
+                    seen.order, seen.order_digest, seen.exchange, seen.journal, seen.population, seen.spent,
+                    seen.issued_at, seen.outcome, seen.code, order.seen,
+                )
+            )  # fmt: skip
+        if any(lost.population == population for lost in self._journal.missing()):
+            raise Problem("journal_behind")
 
     def _debit(self, order: Order, release: Release, task: Task) -> Entry:
         whom = task.population
@@ -182,6 +200,8 @@ class Execution:
             except VaultDied:
                 run = self._again(request, task, until)
             sys.audit("sluice.gate.ran", release.order)
+            if self._manifests.stopped(str(request["resource"])):  # meanwhile
+                run = replace(run, outcome=Outcome.NOT_EXECUTED, code="stopped_by_holder", cells=None)
             kept = self._keep(entry, replace(release, issued_at=int(leaves_at)), task, run)
             if task.deadline:
                 time.sleep(max(0.0, started + task.deadline - time.monotonic()))

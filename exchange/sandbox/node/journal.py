@@ -2,13 +2,17 @@
 
 An order id stands here once and for ever. An entry without a release was debited and never answered; it may
 run again, free, for nothing has left the vault. Every method is on disk before it returns.
+
+A journal that was restored from a backup has forgotten orders, and what they spent. It is told by a release of this
+node's that comes back with an order and whose entry is not here: that is kept as lost, and its population answers
+nothing until `adopt` has entered what it says.
 """
 
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +36,21 @@ CREATE TABLE IF NOT EXISTS release (
     result BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS blocked (plan TEXT PRIMARY KEY, number INTEGER NOT NULL REFERENCES entry);
+CREATE TABLE IF NOT EXISTS lost (
+    order_id TEXT PRIMARY KEY,
+    digest TEXT NOT NULL,
+    exchange TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    population TEXT NOT NULL,
+    spent INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    outcome TEXT NOT NULL,
+    code TEXT NOT NULL,
+    token TEXT NOT NULL
+);
 """
+_TABLES = ("entry", "release", "blocked", "lost")
+_MISSING = "SELECT * FROM lost WHERE order_id NOT IN (SELECT order_id FROM entry) ORDER BY spent DESC"
 _GUARD = """
 CREATE TRIGGER IF NOT EXISTS {table}_{verb} BEFORE {verb} ON {table}
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
@@ -66,6 +84,22 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """A release of this node's whose entry is not in the journal; `at` is when it left, in Unix seconds."""
+
+    order_id: str
+    digest: str
+    exchange: str
+    number: int
+    population: str
+    spent: int
+    at: int
+    outcome: str
+    code: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     outcome: str
     code: str
@@ -81,7 +115,7 @@ class Journal:
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON"):
             self._db.execute(f"PRAGMA {pragma}")
-        guards = [_GUARD.format(table=t, verb=v) for t in ("entry", "release", "blocked") for v in ("UPDATE", "DELETE")]
+        guards = [_GUARD.format(table=t, verb=v) for t in _TABLES for v in ("UPDATE", "DELETE")]
         self._db.executescript(_SCHEMA + "".join(guards))
 
     def close(self) -> None:
@@ -147,10 +181,51 @@ class Journal:
             if block:
                 self._db.execute("INSERT OR IGNORE INTO blocked VALUES (?, ?)", (block, number))
 
+    def recall(self, release: Lost) -> None:
+        """Keep a release of this node's, proven by its signature, if the journal does not know its order."""
+        known = self._read("SELECT 1 FROM entry WHERE order_id = ?", release.order_id)
+        if not known:
+            with self._write():
+                self._db.execute("INSERT OR IGNORE INTO lost VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(release))
+
+    def missing(self) -> list[Lost]:
+        """The lost releases that are not adopted, those with the largest totals first."""
+        return [Lost(*row) for row in self._read(_MISSING)]
+
+    def adopt(self) -> list[Entry]:
+        """Enter what is missing: each order, so that it never runs again, and the largest total of each population.
+
+        What was debited after such a release left, which the journal then has and the release's total not, is
+        added to that total.
+        """
+        adopted: dict[str, Entry] = {}
+        with self._write():
+            missing = [Lost(*row) for row in self._db.execute(_MISSING)]
+            for lost in missing:
+                if lost.population in adopted:
+                    self._adopt(lost, 0)
+                else:
+                    adopted[lost.population] = self._adopt(lost, self._lacking(lost))
+        return list(adopted.values())
+
+    def _lacking(self, lost: Lost) -> int:
+        later = self._last("SELECT sum(cost) FROM entry WHERE population = ? AND at >= ?", lost.population, lost.at)
+        spent = self._last("SELECT max(spent) FROM entry WHERE population = ?", lost.population)
+        return max(0, lost.spent + later - spent)
+
+    def _adopt(self, lost: Lost, cost: int) -> Entry:
+        spent = self._last("SELECT max(spent) FROM entry WHERE population = ?", lost.population) + cost if cost else 0
+        entry = self._enter(
+            lost.order_id, lost.digest, lost.exchange, lost.population, cost, spent, lost.at, lost.number
+        )  # fmt: skip
+        self._release(entry.number, Answer(lost.outcome, lost.code, lost.token))
+        return entry
+
     def _enter(
-        self, order_id: str, digest: str, exchange: str, population: str, cost: int, spent: int, at: int
-    ) -> Entry:
-        number = self._last("SELECT max(number) FROM entry") + 1
+        self, order_id: str, digest: str, exchange: str, population: str, cost: int, spent: int, at: int,
+        least: int = 0,
+    ) -> Entry:  # fmt: skip
+        number = max(self._last("SELECT max(number) FROM entry") + 1, least)
         row = (number, order_id, digest, exchange, population, cost, spent, at)
         self._db.execute("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
         return Entry(number, order_id, digest, exchange, population, spent)

@@ -1,7 +1,7 @@
 """The holder's switch: what is stopped answers no query, from the next moment on, until it is resumed.
 
-A query that runs already is still answered. A mark is a file beside the public manifests, where the gate looks at
-every order; nothing needs a restart, and a crash forgets nothing.
+A query that runs already is not released any more. A mark is a file beside the public manifests, where the gate looks
+at every order, and again before it signs an answer; nothing needs a restart, and a crash forgets nothing.
 """
 
 import os

@@ -9,23 +9,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from exchange.sandbox import walk
 from exchange.sandbox.frames import Shape
-from exchange.sandbox.plan import exact, guarded, joined, private
+from exchange.sandbox.plan import exact, guarded, joined, private, ranks
 from exchange.sandbox.plan.guarded import Codes
+from exchange.sandbox.plan.ranks import Quantile
 from exchange.sandbox.plan.totals import Part, bounds, centre, parts, parts_of
-from exchange.sandbox.query import AggregateQuery, Profile, Total
+from exchange.sandbox.query import FIGURES, AggregateQuery, Profile, Total
 from exchange.sandbox.query.grid import Grid, axes, cells, grids, sizes
 from exchange.sandbox.schema import Manifest, Schema
 from exchange.sandbox.terms import Terms
 
 __all__ = [
-    "Codes", "Level", "Part", "Plan", "Total", "centre", "compile", "deadline", "looks", "most_cells", "parts",
-    "parts_of", "shape", "sigmas",
+    "Codes", "Level", "Part", "Plan", "Quantile", "Total", "centre", "compile", "deadline", "looks", "most_cells",
+    "parts", "parts_of", "quantiles", "shape", "sigmas",
 ]  # fmt: skip
 
-CELL_WORK = 100  # a cell of a guarded answer costs as much as this many rows: its noise is an HMAC per total
-
-LOOKUP_WORK = 50  # and a row, or a key, of a joined table: both domains are compared when the plan is made
+CELL_WORK = 100  # a total of a cell costs as much as this many rows: its noise is an HMAC, or drawn
+BIN_WORK = 2  # a bin of a cell that has rows, and a row that is counted by bins, in the same measure
+LOOKUP_WORK = 50  # a row, or a key, of a joined table, likewise: both domains are compared when the plan is made
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +36,27 @@ class Level:
 
     The statement's result has columns d0, d1 … (codes of the axes) and, on `open` and `private`, v0, v1 … (one for
     each part); on `guarded` those of guarded.look. There `again` makes the statement that asks some cells, given
-    as their codes, again, with the columns of guarded.exact.
+    as their codes, again, with the columns of guarded.exact. On `private` there is no statement, "", where only
+    quantiles are asked for, and `binned` has one for each of these, see ranks.sql.
     """
 
     sql: str
     grid: Grid
     first: int
     again: Callable[[Sequence[Codes] | None], str] | None = None
+    binned: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What the engine runs, and how its small results become cells. `sigmas` are the scales of the parts' noise
-    on `private`."""
+    on `private`. A frame has the parts' values, then the place, low and high (walk.Walked) of each quantile."""
 
     levels: tuple[Level, ...]
     parts: tuple[Part, ...]
     shape: Shape
     sigmas: tuple[float, ...] = ()
+    quantiles: tuple[Quantile, ...] = ()
 
 
 def shape(query: AggregateQuery, manifest: Manifest, terms: Terms) -> Shape:
@@ -62,6 +67,8 @@ def shape(query: AggregateQuery, manifest: Manifest, terms: Terms) -> Shape:
     """
     sigmas(query, manifest.schema, terms)
     ranges = [bounds(part, manifest, terms) for part in parts(query, manifest.schema, terms)]
+    for quantile in quantiles(query, manifest.schema, terms):
+        ranges += [(0, quantile.bins.number - 1)] * FIGURES
     guarded = Profile(terms.profile) is not Profile.OPEN
     size = cells(grids(query, manifest.schema))
     complete = guarded or not query.dimensions
@@ -96,11 +103,15 @@ def deadline(query: AggregateQuery, manifest: Manifest, terms: Terms, rows_per_s
     """
     if Profile(terms.profile) is Profile.OPEN:
         return 0.0
-    rows = manifest.rows + LOOKUP_WORK * manifest.looked_up
-    work = rows * len(query.levels) + CELL_WORK * cells(grids(query, manifest.schema))
+    rows = (manifest.rows + LOOKUP_WORK * manifest.looked_up) * len(query.levels)
+    size = cells(grids(query, manifest.schema))
     totals = parts(query, manifest.schema, terms)
     filtered = sum(part.where is not None for part in totals)
-    return start_ms / 1000 + work * (1 + len(totals) + filtered + len(query.joins)) / rows_per_second
+    work = (rows + CELL_WORK * size) * (1 + len(totals) + filtered + len(query.joins))
+    for quantile in quantiles(query, manifest.schema, terms):
+        work += rows * (BIN_WORK + len(query.joins)) + BIN_WORK * min(rows, size * quantile.bins.number)
+        work += CELL_WORK * size * walk.steps(quantile.bins.halvings)
+    return start_ms / 1000 + work / rows_per_second
 
 
 def sigmas(query: AggregateQuery, schema: Schema, terms: Terms) -> tuple[float, ...]:
@@ -108,6 +119,13 @@ def sigmas(query: AggregateQuery, schema: Schema, terms: Terms) -> tuple[float, 
     if Profile(terms.profile) is not Profile.PRIVATE:
         return ()
     return private.sigmas(query, parts(query, schema, terms), schema, terms)
+
+
+def quantiles(query: AggregateQuery, schema: Schema, terms: Terms) -> tuple[Quantile, ...]:
+    """The quantiles of a query, in the order of their values in a frame. Raises Problem query_too_large."""
+    if not ranks.asked(query):
+        return ()
+    return ranks.quantiles(query, schema, terms, private.share(query, parts(query, schema, terms), terms))
 
 
 def compile(
@@ -120,12 +138,14 @@ def compile(
     Every level is a statement by itself: how many entities a coarse cell has does not follow from the finer ones.
     """
     schema, totals, first, levels = manifest.schema, parts(query, manifest.schema, terms), 0, []
-    keys, table = grids(query, schema), joined.source(query, schema, table, tables or {})
+    keys, walks = grids(query, schema), quantiles(query, schema, terms)
+    table = joined.source(query, schema, table, tables or {})
     for level, grid, size in zip(query.levels, keys, sizes(keys), strict=True):
         along = replace(level, dimensions=axes(level, schema))
-        levels.append(_level(along, grid, first, totals, manifest, terms, table))
+        binned = tuple(ranks.sql(along, quantile, schema, terms, table) for quantile in walks)
+        levels.append(replace(_level(along, grid, first, totals, manifest, terms, table), binned=binned))
         first += size
-    return Plan(tuple(levels), totals, shape(query, manifest, terms), sigmas(query, schema, terms))
+    return Plan(tuple(levels), totals, shape(query, manifest, terms), sigmas(query, schema, terms), walks)
 
 
 def _level(
@@ -137,11 +157,12 @@ def _level(
     terms: Terms,
     table: str,
 ) -> Level:
+    sets = cells((grid,)) * sum(part.total is Total.ENTITIES for part in totals)
     match Profile(terms.profile):
         case Profile.OPEN:
-            return Level(exact.sql(along, totals, manifest, cells((grid,)), table), grid, first)
+            return Level(exact.sql(along, totals, manifest, sets, table), grid, first)
         case Profile.GUARDED:
             again = partial(guarded.exact, along, totals, manifest.schema, table)
-            return Level(guarded.look(along, totals, manifest, cells((grid,)), table), grid, first, again)
+            return Level(guarded.look(along, totals, manifest, sets, table), grid, first, again)
         case Profile.PRIVATE:
-            return Level(private.sql(along, totals, manifest, cells((grid,)), terms, table), grid, first)
+            return Level(private.sql(along, totals, manifest, sets, terms, table), grid, first)

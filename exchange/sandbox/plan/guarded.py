@@ -20,7 +20,7 @@ Codes = tuple[int, ...]
 """A cell as the codes of its dimensions, in the query's order."""
 
 
-def look(query: AggregateQuery, totals: Sequence[Part], manifest: Manifest, groups: int, table: str) -> str:
+def look(query: AggregateQuery, totals: Sequence[Part], manifest: Manifest, sets: int, table: str) -> str:
     """One pass: `rows` in the cell, `most`, the largest number of rows that an entity of the cell has in the
     snapshot, and for part i: v (total), n (rows that contribute), m (`most` of them), k (sum of their keys) and,
     but for a number of rows or entities, x (largest absolute value of a row) and a (sum of absolute values)."""
@@ -28,7 +28,7 @@ def look(query: AggregateQuery, totals: Sequence[Part], manifest: Manifest, grou
     columns = [f"{name} AS d{i}" for i, name in enumerate(names)]
     columns += ["count(*) AS rows", "coalesce(max(_rows), 0)::BIGINT AS most"]
     for i, part in enumerate(totals):
-        columns += [f"{text} AS {name}{i}" for name, text in _seen(part, manifest, groups).items()]
+        columns += [f"{text} AS {name}{i}" for name, text in _seen(part, manifest, sets).items()]
     rows_of = f"{source(query, manifest.schema, table)}{where(query, manifest.schema)}"
     return select(columns, rows_of, names)
 
@@ -54,7 +54,7 @@ def exact(
     return select(keys + outer, f"(\n{contributions}\n)", names)
 
 
-def _seen(part: Part, manifest: Manifest, groups: int) -> dict[str, str]:
+def _seen(part: Part, manifest: Manifest, sets: int) -> dict[str, str]:
     """What one pass can tell of `part`."""
     column, condition, passing = part.column, _condition(part, manifest.schema), _passing(part, manifest.schema)
     if manifest.with_nulls is not None and column and column.role is Role.MEASURE:
@@ -66,7 +66,7 @@ def _seen(part: Part, manifest: Manifest, groups: int) -> dict[str, str]:
     }
     match part.total:
         case Total.ENTITIES if column is not None:
-            return seen | {"v": distinct(column, passing, manifest, groups)}
+            return seen | {"v": distinct(column, passing, manifest, sets)}
         case Total.SUM if column is not None:
             value = only(condition, f"{stored(column)}::BIGINT")
             largest = f"max({value})" if column.low >= 0 else f"greatest(max({value}), -min({value}))"

@@ -11,7 +11,7 @@ their rank, and values that intake has clamped, so one entity moves the cells of
 
 and each level of a ROLLUP is such a vector once more. A filter only leaves rows out. The discrete Gaussian of
 scale σ on a vector of that L2 costs ρ = L2² / 2σ² (Canonne, Kamath and Steinke 2020, arXiv 2004.00010, theorem 4),
-and ρ adds up over the totals of a query.
+and ρ adds up over the totals of a query, and its quantiles (plan.ranks).
 """
 
 import math
@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 from exchange.errors import Problem
 from exchange.sandbox.budget import MICRO
+from exchange.sandbox.plan import ranks
 from exchange.sandbox.plan.exact import distinct
 from exchange.sandbox.plan.totals import Part
 from exchange.sandbox.plan.words import only, rows, select, source, square, stored, test, where
@@ -28,30 +29,37 @@ from exchange.sandbox.schema import Column, Manifest, Schema
 from exchange.sandbox.terms import Terms
 
 
-def sql(
-    query: AggregateQuery, totals: Sequence[Part], manifest: Manifest, groups: int, terms: Terms, table: str
-) -> str:
-    """Exact totals v0, v1 … of at most `terms.rows` rows of each entity; groups without rows are not there."""
+def sql(query: AggregateQuery, totals: Sequence[Part], manifest: Manifest, sets: int, terms: Terms, table: str) -> str:
+    """Exact totals v0, v1 … of at most `terms.rows` rows of each entity; groups without rows are not there.
+    "" where no totals are asked for."""
+    if not totals:
+        return ""
     names = [f'"{name}"' for name in query.dimensions]
     columns = [f"{name} AS d{i}" for i, name in enumerate(names)]
     for i, part in enumerate(totals):
-        columns.append(f"{_total(part, manifest, groups)} AS v{i}")
+        columns.append(f"{_total(part, manifest, sets)} AS v{i}")
     bounded = f"_rank <= {terms.rows:d}"
     rows_of = f"{source(query, manifest.schema, table)}{where(query, manifest.schema, bounded)}"
     return select(columns, rows_of, names)
 
 
 def sigmas(query: AggregateQuery, totals: Sequence[Part], schema: Schema, terms: Terms) -> tuple[float, ...]:
-    """The scale of each total's noise: the query's ρ is spent on its totals in equal shares.
+    """The scale of each total's noise. Raises Problem as `share` does."""
+    each = share(query, totals, terms)
+    squares = (sensitivity_squared(part, query, schema, terms) for part in totals)
+    # A little more than exact arithmetic would give, so that rounding never makes the noise too small.
+    return tuple(math.sqrt(square * MICRO / (2 * each)) * (1 + 2**-40) for square in squares)
+
+
+def share(query: AggregateQuery, totals: Sequence[Part], terms: Terms) -> int:
+    """The micro-ρ of each total and of each quantile: the query's is spent on them in equal shares.
 
     Raises Problem query_too_large where there is not one micro-ρ for each.
     """
-    share = terms.rho // len(totals)
-    if share < 1:
-        raise Problem("query_too_large", f"{terms.rho} micro-ρ are too little for {len(totals)} totals")
-    squares = (sensitivity_squared(part, query, schema, terms) for part in totals)
-    # A little more than exact arithmetic would give, so that rounding never makes the noise too small.
-    return tuple(math.sqrt(square * MICRO / (2 * share)) * (1 + 2**-40) for square in squares)
+    figures = len(totals) + len(ranks.asked(query))
+    if terms.rho < figures:
+        raise Problem("query_too_large", f"{terms.rho} micro-ρ are too little for {figures} totals and quantiles")
+    return terms.rho // figures
 
 
 def sensitivity_squared(part: Part, query: AggregateQuery, schema: Schema, terms: Terms) -> int:
@@ -73,12 +81,12 @@ def reach(column: Column, about: int) -> int:
     return max(column.high - about, about - column.low)
 
 
-def _total(part: Part, manifest: Manifest, groups: int) -> str:
+def _total(part: Part, manifest: Manifest, sets: int) -> str:
     condition = "" if part.where is None else test(part.where, manifest.schema)
     column = part.column
     match part.total:
         case Total.ENTITIES if column is not None:
-            return distinct(column, condition, manifest, groups)
+            return distinct(column, condition, manifest, sets)
         case Total.SUM if column is not None:
             total = f"coalesce(sum({only(condition, stored(column))}), 0)::BIGINT"
             return f"{total} - {part.about} * {rows(column, condition)}" if part.about else total

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from exchange.errors import Problem
 from exchange.sandbox.plan.words import column_of
-from exchange.sandbox.query import MADE_OF, AggregateQuery, Function, Measure, Predicate, Profile, Total
+from exchange.sandbox.query import AggregateQuery, Measure, Predicate, Profile, Total, made_of
 from exchange.sandbox.query.model import named
 from exchange.sandbox.schema import Column, Manifest, Schema
 from exchange.sandbox.terms import Terms
@@ -43,16 +43,13 @@ def parts(query: AggregateQuery, schema: Schema, terms: Terms) -> tuple[Part, ..
 
 
 def parts_of(measure: Measure, schema: Schema, terms: Terms) -> Iterable[Part]:
-    """The totals of one measure, in the order of MADE_OF: AVG is a SUM and a COUNT.
+    """The totals of one measure, in the order of query.made_of: AVG is a SUM and a COUNT.
 
-    Under `private` sums are about the middle of the bounds, which halves what one entity can move; a SUM then
-    needs the number of rows too.
+    Under `private` sums are about the middle of the bounds, which halves what one entity can move.
     """
     column = None if measure.column is None else column_of(schema, measure.column)
-    totals = MADE_OF[measure.function]
+    totals = made_of(measure.function, Profile(terms.profile))
     private = Profile(terms.profile) is Profile.PRIVATE
-    if private and measure.function is Function.SUM:
-        totals = (Total.SUM, Total.ROWS)
     return tuple(Part(total, column, measure.where, _about(total, column, private)) for total in totals)
 
 

@@ -11,7 +11,7 @@ which trusts nothing of it and checks it again.
 from exchange.sandbox.query.bind import bind
 from exchange.sandbox.query.joins import joined, joins_from_json, product_of
 from exchange.sandbox.query.model import (
-    MADE_OF,
+    FIGURES,
     AggregateQuery,
     And,
     Compare,
@@ -25,13 +25,14 @@ from exchange.sandbox.query.model import (
     Predicate,
     Profile,
     Total,
+    made_of,
 )
 from exchange.sandbox.query.question import Question, parse_json
 from exchange.sandbox.query.view import Bound, Output, View, shown_from_json, shown_json
 from exchange.sandbox.query.wire import from_json, to_json
 
 __all__ = [
-    "MADE_OF", "AggregateQuery", "And", "Bound", "Compare", "Function", "In", "IsNull", "Join", "Measure", "Op", "Or",
+    "FIGURES", "AggregateQuery", "And", "Bound", "Compare", "Function", "In", "IsNull", "Join", "Measure", "Op", "Or",
     "Output", "Predicate", "Profile", "Question", "Total", "View", "bind", "from_json", "joined", "joins_from_json",
-    "parse_json", "product_of", "shown_from_json", "shown_json", "to_json",
+    "made_of", "parse_json", "product_of", "shown_from_json", "shown_json", "to_json",
 ]  # fmt: skip

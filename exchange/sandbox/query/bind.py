@@ -11,13 +11,14 @@ from exchange.sandbox.query.faults import Faults
 from exchange.sandbox.query.grid import cells, grids
 from exchange.sandbox.query.joins import joined_schema, product_of
 from exchange.sandbox.query.model import (
-    MADE_OF,
+    FIGURES,
     AggregateQuery,
     Function,
     Measure,
     Predicate,
     Profile,
     columns_of,
+    made_of,
     named,
 )
 from exchange.sandbox.query.names import resolved
@@ -110,8 +111,6 @@ class Rules:
             return None
         if column is not None and not self._counts(function, column):
             self._refuse_measure(function, column)
-        elif function is Function.QUANTILE and self.profile is Profile.PRIVATE:
-            self.faults.add("function_unknown", "quantiles are not answered yet", "ask for AVG and STDDEV")
         # No row without its entity, or a required value, is taken in: both count the same rows.
         if function is Function.COUNT and column and (column.required or column.role is Role.ENTITY):
             name = None
@@ -149,12 +148,14 @@ class Rules:
 
     def _names(self, query: AggregateQuery) -> None:
         """Every column of the answer, and every total behind it, has a name of its own."""
-        totals = {(total, m.column, m.where) for m in query.measures for total in MADE_OF[m.function]}
-        self.size("totals", len(totals), MAX_TOTALS)
+        totals = {(total, m.column, m.where) for m in query.measures for total in made_of(m.function, self.profile)}
+        quantiles = [measure for measure in query.measures if measure.function is Function.QUANTILE]
+        self.size("totals", len(totals) + FIGURES * len(quantiles), MAX_TOTALS)
         filters = {measure.where for measure in query.measures if measure.where is not None}
         if self.profile is not Profile.OPEN:
             self.size("filters of aggregates", len(filters), MAX_FILTERED)
-        names = [*(measure.name for measure in query.measures), *query.dimensions]
+        ends = ("", "_low", "_high") if self.profile is Profile.PRIVATE else ("",)
+        names = [*(measure.name + end for measure in query.measures for end in ends), *query.dimensions]
         clash = {name for name in names if names.count(name) > 1}
         if clash or len({named(*total) for total in totals}) < len(totals):
             self.faults.add("sql_unsupported", f"{min(clash, default='a name')} would name two columns of the answer")

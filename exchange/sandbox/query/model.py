@@ -49,7 +49,16 @@ MADE_OF: dict[Function, tuple[Total, ...]] = {
     Function.STDDEV: (Total.SQUARES, Total.SUM, Total.ROWS),
     Function.QUANTILE: (),
 }
-"""The totals of each function; a quantile is none of totals."""
+"""The totals of each function; a quantile is none of totals. See made_of."""
+
+FIGURES = 3  # of a quantile in a frame: itself and the ends of its interval
+
+
+def made_of(function: Function, profile: Profile) -> tuple[Total, ...]:
+    """The totals of a function under `profile`: a private SUM is about a centre, and needs the number of rows too."""
+    if function is Function.SUM and profile is Profile.PRIVATE:
+        return Total.SUM, Total.ROWS
+    return MADE_OF[function]
 
 
 class Op(StrEnum):

@@ -1,6 +1,7 @@
 """Put on a node's PYTHONPATH: makes a process misbehave after a step, as if it were taken over.
 
-`orders.json` beside this file: {"sluice.vault.ran": "sleep"}; it is read at every step.
+`orders.json` beside this file: {"sluice.vault.ran": "sleep"}; it is read at every step. "wait" is until it says
+something else.
 """
 
 import json
@@ -18,10 +19,16 @@ GARBAGE = {
 }
 
 
+def told(event: str) -> str | None:
+    found: str | None = json.loads((HERE / "orders.json").read_text()).get(event)
+    return found
+
+
 def misbehave(event: str, arguments: tuple[object, ...]) -> None:
     if not event.startswith("sluice."):
         return
-    what = json.loads((HERE / "orders.json").read_text()).get(event)
+    while (what := told(event)) == "wait":
+        time.sleep(0.02)
     if what == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     elif what == "sleep":

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('catalog', '0002_private_terms'),
         ('licensing', '0002_budgets'),
-        ('settlement', '0001_initial'),
+        ('settlement', '0002_release_totals'),
     ]
 
     operations = [
