@@ -206,6 +206,9 @@ def test_a_private_sum_of_a_joined_measure_has_an_interval(tmp_path: Path) -> No
     row = two.ask("SELECT SUM(planes), COUNT(*) FROM flights JOIN carriers USING (carrier)").iloc[0]
     assert row["sum_carriers.planes_low"] < row["sum_carriers.planes"] < row["sum_carriers.planes_high"]
     assert row["count"] > 0
+    row = two.ask("SELECT MEDIAN(planes) FROM flights JOIN carriers USING (carrier)").iloc[0]
+    name = next(name for name in row.index if "quantile" in name)
+    assert 0 <= row[name] <= 100
 
 
 def test_intake_tells_of_open_tables_alone_what_is_unique(two: Two, tmp_path: Path) -> None:

@@ -396,4 +396,4 @@ def _text(value: object, what: str) -> str:
 
 
 def _functions() -> str:
-    return "offered are " + ", ".join(function.value for function in Function if function is not Function.QUANTILE)
+    return "offered are median, " + ", ".join(function.value for function in Function)
