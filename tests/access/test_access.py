@@ -35,7 +35,7 @@ API = {
     "notice": (404, 404, 404, 404),  # what is not under notice; tests/portal/test_hall.py has one that is
     "certificate": (200, 200, 200, 200),
     "certificate-part": (200, 200, 200, 200),
-    "set_language": (405, 405, 405, 405),  # by POST only, and for oneself
+    "set_language": (302, 302, 302, 302),  # changes by POST only, and for oneself
     "health": (200, 200, 200, 200),
     "schema": (200, 200, 200, 200),
     "api-docs": (200, 200, 200, 200),
