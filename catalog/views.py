@@ -18,13 +18,14 @@ class ProductBody(serializers.ModelSerializer[Product]):
     merchant = serializers.SlugRelatedField("name_zh", read_only=True)
     snapshot = serializers.SerializerMethodField()
     columns = serializers.SerializerMethodField()
+    keys = serializers.SerializerMethodField()
     privacy = serializers.SerializerMethodField()
 
     class Meta:
         model = Product
         fields = (
             "code", "name_zh", "name_en", "kind", "use", "profile", "threshold", "merchant", "resource",
-            "authorization", "snapshot", "columns", "privacy",
+            "authorization", "snapshot", "columns", "keys", "privacy",
         )  # fmt: skip
 
     def get_snapshot(self, product: Product) -> str:
@@ -34,6 +35,12 @@ class ProductBody(serializers.ModelSerializer[Product]):
         snapshot = product.resource.snapshot
         columns = snapshot.manifest["schema"]["columns"] if snapshot else []
         return [column for column in columns if column["name"] in product.columns]
+
+    def get_keys(self, product: Product) -> list[str]:
+        """The columns of which each value is in one row only: by these an open product may be joined to others."""
+        snapshot = product.resource.snapshot
+        unique = snapshot.manifest.get("unique", []) if snapshot else []
+        return [name for name in unique if name in product.columns]
 
     def get_privacy(self, product: Product) -> dict[str, Any] | None:
         """Of a private product: how many rows of an entity a query reads, and what it costs."""

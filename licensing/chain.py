@@ -4,7 +4,8 @@ Four SQL queries, whatever the size of the catalog. The same function reads it b
 under the lock.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from catalog.covers import Grant, Item, Mode
 from catalog.models import Authorization, Product, Resource, Snapshot
 from exchange.errors import Problem
 from exchange.sandbox.query import Profile
+from exchange.sandbox.query.joins import HINT
 from exchange.sandbox.schema import Manifest, Schema, manifest_from_json
 from exchange.sandbox.terms import Terms
 from exchange.statements import Arg, Select
@@ -45,7 +47,7 @@ NO_CAP = 2**62  # an `open` resource has no population, hence nothing to use up
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """One product as one party may ask it. `licence` is None where the party has none."""
+    """One product as one party may ask it, and those joined to it. `licence` is None where the party has none."""
 
     product: Product
     licence: Licence | None
@@ -55,6 +57,7 @@ class Chain:
     calls: int
     spent: int
     population_left: int
+    joined: "tuple[Chain, ...]" = ()
 
     @property
     def resource(self) -> Resource:
@@ -66,21 +69,51 @@ class Chain:
             raise Problem("snapshot_missing")
         return manifest_of(self.resource.snapshot_id)
 
+    @property
+    def policy(self) -> dict:
+        """The holder's policy, as last signed by the node; empty where it said nothing yet."""
+        return self.resource.snapshot.policy if self.resource.snapshot else {}
+
     def cost(self, looks: int) -> int:
         """What a query that looks so often (plan.looks) takes of its population's budget; 0 where there is none:
         micro-ρ where the population is `private`, else looks."""
-        policy = self.resource.snapshot.policy if self.resource.snapshot else {}
-        if not policy.get("budget"):
+        if not self.policy.get("budget"):
             return 0
-        return self.product.rho if policy["profile"] == Profile.PRIVATE else looks
+        return self.product.rho if self.policy["profile"] == Profile.PRIVATE else looks
 
     def schema(self) -> Schema:
         """The columns the product shows."""
         return schema_of(self.manifest(), frozenset(self.product.columns))
 
+    def shown(self) -> Manifest:
+        """The manifest with the columns the product shows."""
+        return replace(self.manifest(), schema=self.schema())
 
-def load_chain(party: UUID, product_code: str, purpose: str, licence: UUID | None = None) -> Chain:
-    """The chain for `party`. Raises Problem not_found for a product that is not there or still a draft."""
+    def check_joins(self) -> None:
+        """Raises Problem join_not_allowed unless each joined product is about nobody, and lies in the same node."""
+        for other in self.joined:
+            code, policy = other.product.code, other.policy
+            profiles = {other.product.profile, policy.get("profile", Profile.OPEN.value)}
+            if profiles != {Profile.OPEN.value} or policy.get("budget"):
+                raise Problem("join_not_allowed", f"{code} is not open", HINT)
+            if other.resource.domain_id != self.resource.domain_id:
+                raise Problem("join_not_allowed", f"{code} is of another data domain", "join what lies in one node")
+
+
+def load_chain(
+    party: UUID, product_code: str, purpose: str, licence: UUID | None = None,
+    joined: Mapping[str, UUID | None] | None = None,
+) -> Chain:  # fmt: skip
+    """The chain for `party`, with those of the products `joined`, by code with the licence if one is named.
+
+    Raises Problem not_found for a product that is not there or still a draft.
+    """
+    chain = _load(party, product_code, purpose, licence)
+    others = (_load(party, code, purpose, named) for code, named in sorted((joined or {}).items()))
+    return replace(chain, joined=tuple(others)) if joined else chain
+
+
+def _load(party: UUID, product_code: str, purpose: str, licence: UUID | None) -> Chain:
     product = _product(product_code)
     held = _licence(party, product, purpose, licence)
     snapshot = product.resource.snapshot

@@ -4,6 +4,8 @@ Every `do_` here is called inside the transaction of reserve or settle. The lock
 wallet, everywhere, so that two queries never wait for each other in a circle.
 """
 
+from collections.abc import Sequence
+
 from django.db.models import BigIntegerField, F
 
 from catalog.models import Domain
@@ -32,6 +34,12 @@ _SPEND_SHARE = Update(_meter, spent=F("spent") + _cost)
 def lock(licence: Licence) -> LicenceMeter:
     """The licence's meter, locked until the transaction ends (on SQLite the transaction is the lock)."""
     return _LOCKED.get(pk=licence.pk)
+
+
+def lock_all(licences: Sequence[Licence]) -> list[LicenceMeter]:
+    """The licences' meters in their order, locked in the order of their keys, everywhere the same."""
+    found = {licence.pk: lock(licence) for licence in sorted(licences, key=lambda licence: licence.pk)}
+    return [found[licence.pk] for licence in licences]
 
 
 def lock_population(domain: Domain, population: str, cap: int) -> PopulationMeter:

@@ -3,7 +3,8 @@
 Every `do_` is called inside the caller's transaction. Amounts are minor units; nothing is written for 0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from django.db.models import BigIntegerField, F, Q, Sum
 from exchange.errors import Problem
 from exchange.money import CURRENCY, split
 from exchange.statements import Arg, Select, Update, insert
-from settlement.models import Account, Balance, MeteredQuery, Transfer
+from settlement.models import Account, Balance, JoinedProduct, MeteredQuery, Transfer
 
 Side = tuple[UUID | None, str]  # whose account (None: the exchange's own), and of which kind
 
@@ -69,25 +70,38 @@ def do_hold(query: MeteredQuery, amount: int) -> None:
     insert(_transfer(Transfer.Kind.HOLD, wallet, clearing, amount, query=query))
 
 
-def do_post(
-    query: MeteredQuery, amount: int, shares: Mapping[str, int], owners: Mapping[str, UUID | None]
-) -> dict[str, int]:
-    """Take `amount` of what was held for `query` and pay the shares out of it; each share's amount by role.
+@dataclass(frozen=True)
+class Due:
+    """What a product earns by a query; `terms` has shares, in basis points by role, and their owners."""
 
-    `shares` are basis points by role, `owners` the parties by role. What was held beyond `amount` is freed.
+    amount: int
+    terms: Mapping[str, Any]
+    joined: JoinedProduct | None = None  # None: the product asked
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """Each share's amount by role; they sum to `amount`."""
+        return split(self.amount, self.terms["shares"])
+
+
+def do_post(query: MeteredQuery, dues: Sequence[Due]) -> None:
+    """Take what is due of what was held for `query`, and pay the shares out of it.
+
+    What was held beyond is freed.
     """
-    parts = split(amount, shares)
-    post = _resolved(query, Transfer.Kind.POST, amount)
-    if post is None:
-        return parts
-    paid = {role: part for role, part in parts.items() if part}
+    post = _resolved(query, Transfer.Kind.POST, sum(due.amount for due in dues))
+    if post is not None:
+        insert(post, *(share for due in dues for share in _shares(query, post, due)))
+
+
+def _shares(query: MeteredQuery, post: Transfer, due: Due) -> list[Transfer]:
+    paid = {role: part for role, part in due.parts.items() if part}
+    owners = {role: UUID(owner) if owner else None for role, owner in due.terms["owners"].items()}
     incomes = accounts(*[(owners[role], Account.Kind.INCOME) for role in paid])
-    shared = [
-        _transfer(Transfer.Kind.SHARE, post.credit_id, income, part, query=query, role=role)
+    return [
+        _transfer(Transfer.Kind.SHARE, post.credit_id, income, part, query=query, role=role, joined=due.joined)
         for (role, part), income in zip(paid.items(), incomes, strict=True)
     ]
-    insert(post, *shared)
-    return parts
 
 
 def do_void(query: MeteredQuery) -> None:

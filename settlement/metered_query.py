@@ -8,7 +8,6 @@ the client's retry or by the worker, it sends the same order again and the node 
 """
 
 import sys
-from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -21,13 +20,15 @@ from exchange.errors import Problem
 from exchange.ids import new_id
 from exchange.sandbox.client import Answer
 from exchange.sandbox.orders import Outcome
+from exchange.sandbox.query.faults import Faults
 from exchange.statements import Arg, Select, Update, insert
 from licensing import meters
 from licensing.chain import load_chain
 from licensing.decide import Allow, Refuse, Request, decide
 from licensing.decide import Usage as History
-from settlement import failures, ledger
-from settlement.models import MeteredQuery, Receipt, StoredRelease, Usage
+from settlement import failures, joined, ledger
+from settlement.ledger import Due
+from settlement.models import JoinedProduct, MeteredQuery, Receipt, StoredRelease, Usage
 from settlement.prepared import Ask, Prepared, prepare
 from settlement.rating import rate, total
 from settlement.rows import facts, new_query
@@ -86,17 +87,21 @@ def known(caller: Caller, ask: Ask) -> MeteredQuery | None:
 
 
 def check(prepared: Prepared, ask: Ask, credit_left: int | None = None) -> None:
-    """Raises Problem with the first refusal that applies."""
-    chain = prepared.chain
+    """Raises Problem with the first refusal that applies, of any product that is named."""
     if credit_left is None:
         credit_left = ledger.credit_left(prepared.party)
-    request = Request(ask.purpose, timezone.localdate(), prepared.price, prepared.stored is None, prepared.cost)
-    history = History(chain.calls, chain.population_left, credit_left, chain.spent)
-    match decide(chain.offer, chain.terms, request, history):
-        case Refuse(code, reason):
-            raise Problem(code, reason)
-        case Allow():
-            return
+    faults = Faults()
+    for chain in prepared.chains:  # the product asked, then those joined to it
+        cost = prepared.cost if chain is prepared.chain else 0
+        request = Request(ask.purpose, timezone.localdate(), prepared.price, prepared.stored is None, cost)
+        history = History(chain.calls, chain.population_left, credit_left, chain.spent)
+        match decide(chain.offer, chain.terms, request, history):
+            case Refuse(code, reason):
+                whose = "" if chain is prepared.chain else chain.product.code
+                faults.add(code, f"{whose} {reason}".strip())
+            case Allow():
+                continue
+    faults.settle()
 
 
 def reserve(caller: Caller, ask: Ask, prepared: Prepared) -> MeteredQuery:
@@ -105,16 +110,18 @@ def reserve(caller: Caller, ask: Ask, prepared: Prepared) -> MeteredQuery:
     try:
         with transaction.atomic(durable=True):
             licence = prepared.licence
-            meter = meters.lock(licence)
-            chain = load_chain(caller.party, ask.product, ask.purpose, licence.pk)
+            meter, *others = meters.lock_all(prepared.licences)
+            chain = load_chain(caller.party, ask.product, ask.purpose, licence.pk, prepared.named)
             check(prepared.under(chain), ask, credit_left=prepared.price)  # the hold itself asks the wallet
             number = meters.do_count_call(meter)
-            insert(query)
+            rows = joined.new_rows(query, prepared)
+            insert(query, *rows)
             policy = chain.resource.snapshot.policy
             if prepared.stored is None and policy["budget"]:
                 meters.do_spend(meter, chain.resource.domain, policy["population"], policy["budget"], prepared.cost)
             ledger.do_hold(query, query.price)
-            log.append("query.reserved", facts(query), licence=licence.pseudonym, seq=number)
+            log.append("query.reserved", facts(query, rows), licence=licence.pseudonym, seq=number)
+            joined.do_count(rows, others)
     except IntegrityError:
         winner = known(caller, ask)  # the same key at the same time: one of the two was reserved
         if winner is None:
@@ -158,7 +165,8 @@ def settle(query: MeteredQuery, release: StoredRelease) -> MeteredQuery:
     with transaction.atomic(durable=True):
         if _LOCKED.get(pk=query.pk).state != MeteredQuery.State.RESERVED:
             return _QUERY.get(pk=query.pk)  # as whoever was first left it
-        meter = meters.lock(query.licence)
+        rows = joined.of(query)
+        meter, *others = meters.lock_all([query.licence, *(row.licence for row in rows)])
         if release.pk != query.release_id:
             insert(release)
         query.release, query.code = release, release.code
@@ -169,27 +177,29 @@ def settle(query: MeteredQuery, release: StoredRelease) -> MeteredQuery:
         number = meters.do_number_record(meter, give_back=voided, failed=failed if not query.stored else None)
         if voided:
             ledger.do_void(query)
-            log.append("query.voided", facts(query), licence=query.licence.pseudonym, seq=number)
+            log.append("query.voided", facts(query, rows), licence=query.licence.pseudonym, seq=number)
         else:
-            charge(query, release, number)
+            charge(query, release, rows, number)
+        joined.do_end(rows, others, voided)
     if meter.failures >= FAILURES_IN_A_ROW:
         failures.do_suspend(query.licence)
     return query
 
 
-def charge(query: MeteredQuery, release: StoredRelease, number: int) -> None:
+def charge(query: MeteredQuery, release: StoredRelease, rows: list[JoinedProduct], number: int) -> None:
     """Usage, post, shares, receipt. A failed query costs what it held: a cost must not depend on data."""
     cells = query.cells if release.outcome == Outcome.FAILED else release.cells
     lines = rate(query.tariff, calls=1, cells=cells)
-    amount = total(lines)
-    owners = {role: UUID(owner) if owner else None for role, owner in query.terms["owners"].items()}
-    parts = ledger.do_post(query, amount, query.terms["shares"], owners)
-    priced = [{"what": line.what, "quantity": line.quantity, "unit_price": line.unit_price} for line in lines]
+    dues = [Due(total(lines), query.terms), *(Due(joined.amount(row), row.terms, row) for row in rows)]
+    amount = sum(due.amount for due in dues)
+    ledger.do_post(query, dues)
+    priced = [line.to_json() for line in lines] + joined.lines_of(rows)
     usage = Usage(
         query=query, licence=query.licence, outcome=release.outcome, calls=1, cells=cells, lines=priced,
         amount=amount, currency=ledger.CURRENCY,
     )  # fmt: skip
-    body = facts(query) | {"outcome": release.outcome, "lines": priced, "amount": amount, "shares": parts}
+    body = facts(query, rows) | {"outcome": release.outcome, "lines": priced, "amount": amount}
+    body |= {"shares": dues[0].parts} | joined.shares_of(dues[1:])
     body |= {"currency": ledger.CURRENCY, "cells": cells, "suppressed": release.suppressed}
     body |= {"result": release.result_digest, "stored": query.stored}
     record = log.append("query.settled", body, licence=query.licence.pseudonym, seq=number)
@@ -204,6 +214,7 @@ def refuse(caller: Caller, ask: Ask, problem: Problem) -> None:
         number = meters.do_number_record(meters.lock(licence)) if licence else None
         body = {"v": 1, "code": problem.code, "party": str(caller.party), "client": str(caller.client)}
         body |= {"product": ask.product, "purpose": ask.purpose, "asked": ask.body_digest}
+        body |= {"joined": list(ask.joined)} if ask.joined else {}
         log.append("query.refused", body, licence=licence.pseudonym if licence else None, seq=number)
 
 
@@ -211,5 +222,5 @@ def uncertain(query: MeteredQuery, problem: Problem) -> None:
     """Log that the node gave no answer one can believe; the hold stays and the worker asks again."""
     with transaction.atomic(durable=True):
         number = meters.do_number_record(meters.lock(query.licence))
-        body = facts(query) | {"code": problem.code}
+        body = facts(query, joined.of(query)) | {"code": problem.code}
         log.append("query.uncertain", body, licence=query.licence.pseudonym, seq=number)

@@ -91,6 +91,32 @@ class MeteredQuery(models.Model):
         return tariff.from_json(self.terms["tariff"])
 
 
+@guarded
+class JoinedProduct(models.Model):
+    """A product that a query joins to the one it asks: a call of its own licence, at its own tariff."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    query = models.ForeignKey(MeteredQuery, on_delete=models.PROTECT, related_name="joined", verbose_name=_("query"))
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="joined", verbose_name=_("product"))
+    licence = models.ForeignKey(Licence, on_delete=models.PROTECT, related_name="joined", verbose_name=_("licence"))
+    snapshot = models.CharField(_("snapshot"), max_length=80)
+    terms = models.JSONField()  # tariff, shares and their owners, as they stood then
+    price = models.PositiveBigIntegerField(_("price (minor units)"))
+
+    class Meta:
+        verbose_name = _("joined product")
+        verbose_name_plural = _("joined products")
+        constraints = [models.UniqueConstraint(fields=["query", "product"], name="joined_once")]
+
+    def __str__(self) -> str:
+        return f"{self.query_id} · {self.product_id}"
+
+    @property
+    def tariff(self) -> Tariff:
+        """The tariff as it stood when the query was reserved."""
+        return tariff.from_json(self.terms["tariff"])
+
+
 class Account(models.Model):
     """A side of the ledger. Its balance is derived from transfers."""
 
@@ -162,6 +188,11 @@ class Transfer(models.Model):
     hold = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="resolved_by")
     query = models.ForeignKey(MeteredQuery, on_delete=models.PROTECT, null=True, blank=True, related_name="transfers")
     role = models.CharField(_("as"), max_length=12, blank=True)
+    # Whose price a share is of, where it is not of the product asked.
+    joined = models.ForeignKey(
+        JoinedProduct, on_delete=models.PROTECT, null=True, blank=True, related_name="transfers",
+        verbose_name=_("joined product"),
+    )  # fmt: skip
     made_at = models.DateTimeField(_("made"), auto_now_add=True)
 
     class Meta:

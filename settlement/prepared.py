@@ -11,10 +11,12 @@ from exchange.errors import Problem
 from exchange.sandbox import plan, query, sql
 from exchange.sandbox.orders import Outcome
 from exchange.sandbox.query import Profile
+from exchange.sandbox.schema import Manifest
 from exchange.statements import Arg, Select
 from licensing import tariff
 from licensing.chain import Chain, load_chain
 from licensing.models import Licence
+from licensing.tariff import Tariff
 from settlement.models import StoredRelease
 from settlement.rating import rate, total
 
@@ -27,7 +29,7 @@ _OWN = Select(_stored.filter(meteredquery__party=Arg("party"))[:1])
 class Ask:
     """What a caller sent: SQL or a JSON query, for a purpose, under an idempotency key.
 
-    `product` is known once the text is parsed.
+    `product`, and those `joined` to it, are known once the text is parsed.
     """
 
     question: str | dict[str, Any]
@@ -36,6 +38,7 @@ class Ask:
     body_digest: str
     licence: UUID | None = None
     product: str = ""
+    joined: tuple[str, ...] = ()
 
     def licence_of(self, party: UUID) -> Licence | None:
         """The licence a refusal is numbered under, if the party has one for the product."""
@@ -47,7 +50,8 @@ class Ask:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A query that is bound and priced. `cells` and `price` are the most it can be charged (minor units)."""
+    """A query that is bound and priced. `cells` and `price` are the most it can be charged (minor units); of the
+    price, the joined products' parts are those of one call each."""
 
     party: UUID
     chain: Chain
@@ -72,12 +76,28 @@ class Prepared:
             raise Problem("licence_missing")
         return self.chain.licence
 
+    @property
+    def chains(self) -> tuple[Chain, ...]:
+        """The chain of the product asked, and those of the products joined to it."""
+        return (self.chain, *self.chain.joined)
+
+    @property
+    def licences(self) -> list[Licence]:
+        """Theirs, in the same order, all there once `decide` has allowed the query."""
+        return [self.licence, *(chain.licence for chain in self.chain.joined if chain.licence)]
+
+    @property
+    def named(self) -> dict[str, UUID | None]:
+        """The joined products with their licences, to be read again."""
+        return {chain.product.code: chain.licence and chain.licence.pk for chain in self.chain.joined}
+
     def under(self, chain: Chain) -> "Prepared":
         """The same with the chain as it stands under the lock."""
-        if chain.resource.snapshot_id != self.chain.resource.snapshot_id:
-            raise Problem("snapshot_gone", hint="A new snapshot came into service meanwhile; ask again.")
-        if chain.disclosure != self.chain.disclosure:  # the order is signed under the old ones, and costs as much
-            raise Problem("snapshot_gone", hint="The product's terms changed meanwhile; ask again.")
+        for now, before in zip((chain, *chain.joined), self.chains, strict=True):
+            if now.resource.snapshot_id != before.resource.snapshot_id:
+                raise Problem("snapshot_gone", hint="A new snapshot came into service meanwhile; ask again.")
+            if now.disclosure != before.disclosure:  # the order is signed under the old ones, and costs as much
+                raise Problem("snapshot_gone", hint="The product's terms changed meanwhile; ask again.")
         return dataclasses.replace(self, chain=chain)
 
 
@@ -87,21 +107,19 @@ def prepare(party: UUID, ask: Ask, only_own: bool = False) -> Prepared:
     `only_own` leaves out releases that none of the party's own queries had: what others asked is not told for free.
     """
     question = sql.parse(ask.question) if isinstance(ask.question, str) else query.parse_json(ask.question)
-    ask.product = question.product
-    if question.joins:
-        raise Problem("join_not_allowed", "the exchange sells no joins yet")
-    chain = load_chain(party, question.product, ask.purpose, ask.licence)
-    bound = query.bind(question, chain.schema(), Profile(chain.product.profile))
-    plan.shape(
-        bound.query, chain.manifest(), chain.disclosure
-    )  # refuses what the node would: totals that could overflow
+    ask.product, ask.joined = question.product, tuple(sorted({asked.product for asked in question.joins}))
+    chain = load_chain(party, question.product, ask.purpose, ask.licence, dict.fromkeys(ask.joined))
+    chain.check_joins()
+    shown = {other.product.code: other.shown() for other in chain.joined}
+    bound = query.bind(question, chain.schema(), Profile(chain.product.profile), shown)
+    manifest = joined_manifest(chain, bound.query)
+    plan.shape(bound.query, manifest, chain.disclosure)  # refuses what the node would
     asked = query.to_json(bound.query)
     key = release_key(chain, asked)
     stored = _OWN.first(key=key, party=party) if only_own else _STORED.first(key=key)
-    cells = stored.cells if stored else plan.most_cells(bound.query, chain.manifest(), chain.disclosure)
-    rates = tariff.FREE
-    if chain.licence is not None and chain.product.use != Product.Use.PUBLIC_GOOD:
-        rates = tariff.from_json(chain.licence.tariff)
+    cells = stored.cells if stored else plan.most_cells(bound.query, manifest, chain.disclosure)
+    rates = rates_of(chain)
+    price = total(rate(rates, calls=1, cells=cells)) + sum(call_price(other) for other in chain.joined)
     return Prepared(
         party=party,
         chain=chain,
@@ -112,19 +130,44 @@ def prepare(party: UUID, ask: Ask, only_own: bool = False) -> Prepared:
         stored=stored,
         tariff_json=dataclasses.asdict(rates),
         cells=cells,
-        price=total(rate(rates, calls=1, cells=cells)),
+        price=price,
         looks=plan.looks(bound.query),
     )
 
 
+def joined_manifest(chain: Chain, asked: query.AggregateQuery) -> Manifest:
+    """The manifest of the snapshot in service with what is joined to it."""
+    manifests = {other.product.code: other.manifest() for other in chain.joined}
+    named = {join.name: manifests[query.product_of(join)] for join in asked.joins}
+    return query.joined(chain.manifest(), asked.joins, named)
+
+
+def rates_of(chain: Chain) -> Tariff:
+    """What the party pays for a product by its licence."""
+    if chain.licence is None or chain.product.use == Product.Use.PUBLIC_GOOD:
+        return tariff.FREE
+    return tariff.from_json(chain.licence.tariff)
+
+
+def call_price(chain: Chain) -> int:
+    """What one call costs, without cells: the price of joining a product."""
+    return total(rate(rates_of(chain), calls=1, cells=0))
+
+
 def release_key(chain: Chain, asked: dict[str, Any]) -> str:
-    """The digest of all that determines an answer: resource, snapshot, the holder's policy, terms, query."""
+    """The digest of all that determines an answer: resource, snapshot, the holder's policy, terms, query; of what is
+    joined, the same."""
     snapshot = chain.resource.snapshot
-    parts = {
+    parts: dict[str, Any] = {
         "resource": chain.resource.code,
         "snapshot": snapshot.code if snapshot else "",
         "policy": snapshot.policy["digest"] if snapshot else "",
         "terms": dataclasses.asdict(chain.disclosure),
         "query": asked,
     }
+    if chain.joined:
+        parts["joined"] = [
+            [other.product.code, other.resource.code, other.manifest().snapshot, other.policy["digest"]]
+            for other in chain.joined
+        ]
     return digest(canonical(parts))

@@ -9,6 +9,7 @@ from exchange.money import CURRENCY
 from exchange.sandbox import budget
 from exchange.sandbox.query import shown_from_json
 from exchange.sandbox.shown import shown
+from settlement import joined
 from settlement.models import MeteredQuery
 from settlement.prepared import Prepared
 
@@ -41,7 +42,10 @@ def document_of(query: MeteredQuery) -> dict[str, Any]:
     """The JSON answer. `rows` are lists in the order of `columns`; a suppressed cell has nulls."""
     table, usage = table_of(query), query.usage
     privacy = query.terms.get("privacy")
-    return ({"privacy": budget.shown(*privacy)} if privacy else {}) | {
+    rows = joined.of(query)
+    more = {"privacy": budget.shown(*privacy)} if privacy else {}
+    more |= {"joined": [{"product": row.product.code, "snapshot": row.snapshot} for row in rows]} if rows else {}
+    return more | {
         "id": str(query.pk),
         "product": query.product.code,
         "snapshot": query.snapshot,

@@ -4,6 +4,7 @@ Pure: no Django, no I/O.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from licensing.tariff import Tariff
 
@@ -19,6 +20,9 @@ class Line:
     @property
     def amount(self) -> int:
         return self.quantity * self.unit_price
+
+    def to_json(self) -> dict[str, Any]:
+        return {"what": self.what, "quantity": self.quantity, "unit_price": self.unit_price}
 
 
 def rate(tariff: Tariff, calls: int, cells: int) -> tuple[Line, ...]:

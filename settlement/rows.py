@@ -1,6 +1,8 @@
 """The row of a query as it is reserved, and what every record of it says."""
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -12,9 +14,10 @@ from catalog.snapshots import order_for
 from exchange.api.tokens import Caller
 from exchange.audit import keys
 from exchange.ids import new_id
-from exchange.sandbox.orders import OrderKind, sign_order
+from exchange.sandbox.orders import Joined, OrderKind, sign_order
+from exchange.sandbox.query import joins_from_json, product_of
 from exchange.statements import Arg, Select
-from settlement.models import MeteredQuery, StoredRelease
+from settlement.models import JoinedProduct, MeteredQuery, StoredRelease
 from settlement.prepared import Ask, Prepared
 
 _of_population = StoredRelease.objects.filter(domain=Arg("domain"), population=Arg("population"), spent__gt=0)
@@ -39,8 +42,7 @@ def new_query(caller: Caller, ask: Ask, prepared: Prepared) -> MeteredQuery:
         release_key=prepared.release_key,
         terms={
             "tariff": prepared.tariff_json,
-            "shares": shares(product),
-            "owners": owners(product),
+            **sharing(product),
             "cost": prepared.cost,
             "population": prepared.chain.resource.snapshot.policy["population"],
             "privacy": privacy(prepared),
@@ -67,6 +69,7 @@ def signed_order(pk: UUID, prepared: Prepared) -> str:
         query=prepared.query,
         columns=tuple(sorted(chain.product.columns)),
         seen=latest(chain.resource.domain_id, chain.resource.snapshot.policy["population"]),
+        joins=joins(prepared),
     )
     return sign_order(order, keys.current("order"))
 
@@ -78,12 +81,27 @@ def latest(domain: UUID, population: str) -> str:
     return release.jws if release else ""
 
 
+def joins(prepared: Prepared) -> tuple[Joined, ...]:
+    """What each of the query's joins is with."""
+    chains = {chain.product.code: chain for chain in prepared.chain.joined}
+    named = [(join.name, chains[product_of(join)]) for join in joins_from_json(prepared.query)]
+    return tuple(
+        Joined(name, chain.resource.code, chain.manifest().snapshot, tuple(sorted(chain.product.columns)))
+        for name, chain in named
+    )
+
+
 def privacy(prepared: Prepared) -> tuple[int, int] | None:
     """What the answer costs in micro-ρ (0 where it is from store), and n for the δ = 10⁻ⁿ it is shown at."""
     terms, snapshot = prepared.chain.disclosure, prepared.chain.resource.snapshot
     if not terms.rho or snapshot is None:
         return None
     return (0 if prepared.stored else terms.rho), snapshot.policy["delta"]
+
+
+def sharing(product: Product) -> dict[str, dict[str, Any]]:
+    """Who gets which part of the product's price."""
+    return {"shares": shares(product), "owners": owners(product)}
 
 
 def owners(product: Product) -> dict[str, str]:
@@ -96,10 +114,18 @@ def owners(product: Product) -> dict[str, str]:
     }
 
 
-def facts(query: MeteredQuery) -> dict[str, object]:
-    """What every record of a query says."""
-    return {
+def facts(query: MeteredQuery, rows: Sequence[JoinedProduct] = ()) -> dict[str, object]:
+    """What every record of a query says; `rows` are what it joins."""
+    joined = [told(row) for row in rows]
+    return ({"joined": joined} if joined else {}) | {
         "v": 1, "query": str(query.pk), "licence": str(query.licence_id), "product": query.product.code,
         "buyer": str(query.party_id), "client": str(query.client_id), "purpose": query.purpose,
         "snapshot": query.snapshot, "asked": query.query, "held": query.price,
+    }  # fmt: skip
+
+
+def told(row: JoinedProduct) -> dict[str, object]:
+    """What records say of a joined product."""
+    return {
+        "product": row.product.code, "licence": str(row.licence_id), "snapshot": row.snapshot, "held": row.price,
     }  # fmt: skip

@@ -87,7 +87,7 @@ class Market:
 
 
 def make_node(folder: Path, queries: int = 1_000_000, **settings: Any) -> tuple[Path, Path]:
-    """A node's home with both samples' policies, and the file of the exchange's order key."""
+    """A node's home with the samples' policies, and the file of the exchange's order key."""
     order_key = folder / "order.pem"
     key = load_or_create(order_key)
     home = folder / "home"
@@ -107,6 +107,7 @@ def make_node(folder: Path, queries: int = 1_000_000, **settings: Any) -> tuple[
                 "most_rows": 10_000,
             },
             "air": {"population": "air", "columns": [column.name for column in air.columns]},
+            "carriers": {"population": "air", "columns": ["code", "kind", "planes"]},
         },
         exchange_key=b64url(raw(key.public)),
         **settings,
@@ -115,7 +116,7 @@ def make_node(folder: Path, queries: int = 1_000_000, **settings: Any) -> tuple[
 
 
 def fill(home: Path) -> None:
-    """Give a home of `make_node` both samples."""
+    """Give a home of `make_node` the samples."""
     nodes.take_over(home, _filled())
 
 
@@ -123,8 +124,8 @@ def fill(home: Path) -> None:
 def _filled() -> Home:
     folder = nodes.folder()
     home, _ = make_node(folder)
-    flights = samples.flights()
-    for name, (frame, schema) in {"flights": flights, "rides": flights, "air": samples.air()}.items():
+    flights, open_ones = samples.flights(), {"air": samples.air(), "carriers": samples.carriers()}
+    for name, (frame, schema) in ({"flights": flights, "rides": flights} | open_ones).items():
         source = folder / f"{name}.parquet"
         frame.to_parquet(source, index=False)
         nodes.take_in(home, name, source, schema)
@@ -173,6 +174,20 @@ def open_market(url: str, endpoint: dict[str, Any]) -> Market:
         people, domain, flights, air, authorization, guarded, public, licence, open_licence,
         Buyer(url, *city.client_of(people.buyer)), Buyer(url, *city.client_of(people.stranger)),
     )  # fmt: skip
+
+
+def sell_carriers(market: Market, per_call: int = 7) -> tuple[Any, Any, Any]:
+    """The operator's table of carriers as an open product to be joined: resource, product, the buyer's licence."""
+    from catalog import snapshots
+    from fixtures import city
+
+    people = market.people
+    resource = city.register("carriers", "航空公司", "Carriers", people.operator, market.domain, sector="transport")
+    snapshots.refresh(resource, actor="test")
+    terms = {"profile": "open", "threshold": 0, "merchant_share": 6500}
+    product = city.offer(people, "carriers", market.authorization, resource, ["code", "kind", "planes"], **terms)
+    tariff = {"per_call": per_call, "per_cell": 1000}
+    return resource, product, city.license_to(people.buyer, product, [PURPOSE], tariff=tariff)
 
 
 @pytest.fixture

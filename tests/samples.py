@@ -72,6 +72,18 @@ def air() -> tuple[pd.DataFrame, Schema]:
     )
 
 
+def carriers() -> tuple[pd.DataFrame, Schema]:
+    """The carriers of `flights`, but one, for `open`: one row each, so that it can be joined by `code`."""
+    rows = [("AA", "legacy", 50), ("DL", "legacy", 40), ("HA", "island", 4), ("UA", "legacy", 60), ("XX", "island", 9)]
+    return pd.DataFrame(rows, columns=["code", "kind", "planes"]), Schema(
+        (
+            Column("code", Kind.STRING, Role.DIMENSION),
+            Column("kind", Kind.STRING, Role.DIMENSION),
+            Column("planes", Kind.INTEGER, Role.MEASURE, low=0, high=100),
+        )
+    )
+
+
 def write(frame: pd.DataFrame, path: Path) -> Path:
     """The frame as CSV or Parquet, by the suffix of `path`."""
     if path.suffix == ".csv":

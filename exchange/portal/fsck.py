@@ -22,7 +22,7 @@ from exchange.errors import Problem
 from exchange.money import BASIS_POINTS, split
 from exchange.sandbox.orders import OrderKind
 from licensing.models import LicenceMeter, PopulationMeter
-from settlement.models import Account, Balance, MeteredQuery, Receipt, Transfer, Usage
+from settlement.models import Account, Balance, JoinedProduct, MeteredQuery, Receipt, Transfer, Usage
 from settlement.rating import rate, total
 
 
@@ -96,9 +96,14 @@ def check_usage() -> Iterator[Finding]:
     for usage in rows.iterator():
         terms, query = usage.query.terms, usage.query
         amount = total(rate(query.tariff, usage.calls, usage.cells))
+        due = {(None, role): part for role, part in split(amount, terms["shares"]).items() if part}
+        for row in query.joined.all():
+            price = total(rate(row.tariff, calls=1, cells=0))
+            due |= {(row.pk, role): part for role, part in split(price, row.terms["shares"]).items() if part}
+            amount += price
         posted = query.transfers.filter(kind=Transfer.Kind.POST).aggregate(sum=Sum("amount"))["sum"] or 0
-        shares = dict(query.transfers.filter(kind=Transfer.Kind.SHARE).values_list("role", "amount"))
-        due = {role: part for role, part in split(amount, terms["shares"]).items() if part}
+        shared = query.transfers.filter(kind=Transfer.Kind.SHARE).values_list("joined", "role", "amount")
+        shares = {(joined, role): part for joined, role, part in shared}
         said = json.loads(RecordBody.objects.get(record_id=query.receipt.record).body)
         if not amount == usage.amount == posted == said["amount"]:
             wrong.append(f"{query.pk}: tariff {amount}, usage {usage.amount}, ledger {posted}, log {said['amount']}")
@@ -117,12 +122,16 @@ def check_meters() -> Iterator[Finding]:
         asked=Count("licence__queries", filter=~Q(licence__queries__state=MeteredQuery.State.VOIDED)),
         pseudonym=F("licence__pseudonym"),
     )
+    joined = Counter(
+        JoinedProduct.objects.exclude(query__state=MeteredQuery.State.VOIDED).values_list("licence_id", flat=True)
+    )
     costs: Counter[UUID] = Counter()
     for licence, cost in MeteredQuery.objects.values_list("licence_id", "terms__cost").iterator():
         costs[licence] += cost
     for meter in counted:
-        if meter.calls != meter.asked:
-            wrong.append(f"licence {meter.pk}: {meter.calls} calls counted, {meter.asked} made")
+        made = meter.asked + joined[meter.pk]
+        if meter.calls != made:
+            wrong.append(f"licence {meter.pk}: {meter.calls} calls counted, {made} made")
         recorded = Record.objects.filter(licence=meter.pseudonym).count()
         if meter.spent != costs[meter.pk]:
             wrong.append(f"licence {meter.pk}: {meter.spent} of the budget spent, {costs[meter.pk]} asked for")

@@ -11,14 +11,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from exchange.sandbox import accuracy
-from exchange.sandbox.frames import RELEASED, Cells
+from exchange.sandbox.frames import INT64, RELEASED, Cells
 from exchange.sandbox.plan import Part, Quantile, Total, parts, parts_of, quantiles, sigmas
 from exchange.sandbox.query import FIGURES, AggregateQuery, Function, Measure
 from exchange.sandbox.query.grid import Grid, axes, followed, followers, grids, sizes
 from exchange.sandbox.schema import Column, Kind, Manifest
 from exchange.sandbox.terms import Terms
 
-_I64 = 2**63 - 1
 ENDS = ("", "_low", "_high")  # a private figure's columns: itself and its interval
 _TYPES = {Kind.STRING: pa.string(), Kind.INTEGER: pa.int64(), Kind.BOOLEAN: pa.bool_(), Kind.DATE: pa.date32()}
 
@@ -134,7 +133,7 @@ def _about_zero(made_of: MadeOf) -> list[list[int | None]]:
 
 def _units(values: list[int | None], scale: int) -> pa.Array:
     if not scale:
-        return pa.array([None if v is None else min(max(v, -_I64), _I64) for v in values], pa.int64())
+        return pa.array([None if v is None else min(max(v, -INT64), INT64) for v in values], pa.int64())
     return pa.array([None if v is None else Decimal(v).scaleb(-scale) for v in values], pa.decimal128(38, scale))
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 MAGIC = 0x534C5543  # "SLUC"
 HEADER = struct.Struct("<IIQQ")  # magic, status, request number, number of cells
 
+INT64 = 2**63 - 1  # no value of a frame is larger
 RELEASED, SUPPRESSED = 0, 1  # a cell's status
 
 

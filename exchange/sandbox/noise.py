@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import opendp.prelude as dp
 
+from exchange.sandbox.frames import INT64
+
 dp.enable_features("contrib")
 
-_I64 = 2**63 - 1
 _SPACE = dp.vector_domain(dp.atom_domain(T="i64")), dp.l2_distance(T="f64")
 
 
@@ -17,4 +18,4 @@ def discrete_gaussian(values: Sequence[int], sigma: float) -> list[int]:
     would leave 64 bits stays at their end.
     """
     drawn: list[int] = dp.m.make_gaussian(*_SPACE, scale=sigma, MO="ZeroConcentratedDivergence")(list(values))
-    return [min(max(value, -_I64), _I64) for value in drawn]
+    return [min(max(value, -INT64), INT64) for value in drawn]

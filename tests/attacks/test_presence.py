@@ -171,3 +171,25 @@ def test_hidden_aggregates(private: Snapshot, absent: Snapshot, naked: Snapshot,
     board("control", told(evidence(naked), evidence(bare)), trials=1, at_least=1.0)
     score = told(*(np.array([evidence(taken) for _ in range(runs)]) for taken in (private, absent)))
     board("private", score, trials=runs, at_most=most(chance.told_apart(2 * rho), runs))
+
+
+# The largest value, by a quantile
+
+
+def lone(there: bool) -> pd.DataFrame:
+    """Nobody sells more than 500, but firm 0, if it is there, 1,000."""
+    rows = firms.frame().copy()
+    rows["sales"] = rows["sales"].clip(upper=500)
+    rows.loc[rows["firm"] == 0, "sales"] = 1000
+    return rows if there else rows[rows["firm"] != 0]
+
+
+def test_an_extreme_asked_for_as_a_quantile(board: Write, tmp_path: Path) -> None:
+    """The quantile at 1 is somebody's value; of noisy answers no more of it is left than the budget lets through."""
+    text, rho = "SELECT QUANTILE_CONT(sales, 1) AS n FROM data WHERE district = 'd00'", 1_000_000
+    tables = [firms.take(tmp_path / str(there), Profile.PRIVATE, lone(there)) for there in (True, False)]
+    score = told(*(counts(under(taken, Terms("private", rows=1, rho=rho)), text, BETS) for taken in tables))
+    board("private, ρ = 1", score, trials=BETS, at_most=most(chance.told_apart(2 * rho), BETS))
+    loud = Terms("private", rows=1, rho=10_000 * rho)
+    score = told(*(counts(under(taken, loud), text, BETS) for taken in tables))
+    board("control, ρ = 10,000", score, trials=BETS, at_least=least(0.99, BETS))

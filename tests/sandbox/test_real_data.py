@@ -88,6 +88,22 @@ def test_the_intervals_hold_the_figures_of_the_bounded_data_in_95_of_100_cells(h
         assert share >= 0.95 - 5 * math.sqrt(0.95 * 0.05 / len(found_inside)), figure
 
 
+def test_the_intervals_of_quantiles_hold_and_large_groups_are_answered_to_the_day(hospital: Snapshot) -> None:
+    """Median and ninth decile of the stay by age, over 20 answers; a median of 5,000 encounters has no error."""
+    everyone = rows(hospital)
+    groups = everyone[everyone["_rank"] <= TERMS.rows].groupby("age")["time_in_hospital"]
+    text = "SELECT age, MEDIAN(time_in_hospital), QUANTILE_CONT(time_in_hospital, 0.9) FROM encounters GROUP BY age"
+    held, large = [], groups.size()[groups.size() >= 5_000].index
+    assert len(large) >= 5
+    for _ in range(20):
+        found = hospital.ask(text).set_index("age")
+        for at in (5000, 9000):
+            name, due = f"quantile_{at}_time_in_hospital", groups.quantile(at / 10_000).reindex(found.index)
+            held += ((found[f"{name}_low"] <= due) & (due <= found[f"{name}_high"])).astype(bool).tolist()
+            assert at > 5000 or (found[name][large] == due[large]).all()
+    assert sum(held) / len(held) >= 0.95 - 5 * math.sqrt(0.95 * 0.05 / len(held))
+
+
 def test_what_bounding_loses_is_small_and_known_apart(hospital: Snapshot) -> None:
     """Three encounters of a patient are read: 7 of 100 are left out, and no average of 200 moves by a quarter day."""
     everyone = rows(hospital)

@@ -68,6 +68,24 @@ def test_an_answer_has_an_interval_for_each_figure_and_everything_agrees(rides: 
     assert wrong() == []
 
 
+def test_a_median_costs_what_any_question_does_and_has_its_interval(rides: Rides) -> None:
+    text = (
+        "SELECT carrier, MEDIAN(distance) AS middle, QUANTILE_CONT(distance, 0.9) FROM rides_private GROUP BY carrier"
+    )
+    told = rides.market.buyer.send("POST", "/v1/prices", headers={}, json={"sql": text, "purpose": PURPOSE}).json()
+    body = rides.market.buyer.ask(text).json()
+    names = [column["name"] for column in body["columns"]]
+    ninth = "quantile_9000_distance"
+    assert names == [
+        "carrier", "middle", "middle_low", "middle_high", ninth, f"{ninth}_low", f"{ninth}_high", "status",
+    ]  # fmt: skip
+    for row in (dict(zip(names, row, strict=True)) for row in body["rows"]):
+        assert row["middle_low"] <= row["middle"] <= row["middle_high"]
+    assert body["privacy"] == told["privacy"]["cost"] and body["privacy"]["micro_rho"] == RHO
+    assert PopulationMeter.objects.get().spent == RHO
+    assert wrong() == []
+
+
 def test_the_same_question_again_costs_no_budget(rides: Rides) -> None:
     first = rides.market.buyer.ask(BY_CARRIER).json()
     again = rides.market.buyer.ask(BY_CARRIER).json()

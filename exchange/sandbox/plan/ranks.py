@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from exchange.sandbox import walk
 from exchange.sandbox.budget import MICRO
 from exchange.sandbox.plan.words import column_of, present, select, source, stored, test, where
-from exchange.sandbox.query import AggregateQuery, Function, Measure
+from exchange.sandbox.query import AggregateQuery, Function, Measure, Predicate
 from exchange.sandbox.query.grid import cells, grids
 from exchange.sandbox.query.question import BASIS_POINTS
 from exchange.sandbox.schema import Column, Schema
 from exchange.sandbox.terms import Terms
 
 MOST_BINS = 1 << 12  # of a measure
-MOST_COUNTS = 1 << 22  # of all cells' bins together: the vault holds a count for each
+MOST_COUNTS = 1 << 21  # of all cells' bins together: so many counts fit a vault of 256 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,31 +65,29 @@ class Quantile:
     bins: Bins
     sigma: float
 
+    @property
+    def counted(self) -> tuple[str | None, Predicate | None]:
+        """Which rows are counted by bins: quantiles of the same values share one count."""
+        return self.measure.column, self.measure.where
+
 
 def quantiles(query: AggregateQuery, schema: Schema, terms: Terms, share: int) -> tuple[Quantile, ...]:
-    """The query's quantiles, in the order of its measures; each costs `share` micro-ρ."""
-    levels, counted = len(query.levels), histograms(query)
-    if not counted:
-        return ()
+    """The quantiles of a query that has some, in the order of its measures; each costs `share` micro-ρ."""
+    levels, counted = len(query.levels), len({(measure.column, measure.where) for measure in asked(query)})
     most = min(MOST_BINS, MOST_COUNTS // (counted * cells(grids(query, schema))))
     found = []
-    for measure in query.measures:
-        if measure.at is not None:
-            bins = bins_of(column_of(schema, measure.column), most)
-            farthest = terms.rows * max(measure.at, BASIS_POINTS - measure.at)
-            square = walk.steps(bins.halvings) * levels * farthest**2
-            # A little more than exact arithmetic would give, so that rounding never makes the noise too small.
-            sigma = math.sqrt(square * MICRO / (2 * share)) * (1 + 2**-40)
-            found.append(Quantile(measure, measure.at, bins, sigma))
+    for measure in asked(query):
+        at, bins = measure.at or 0, bins_of(column_of(schema, measure.column), most)
+        farthest = terms.rows * max(at, BASIS_POINTS - at)
+        square = walk.steps(bins.halvings) * levels * farthest**2
+        # A little more than exact arithmetic would give, so that rounding never makes the noise too small.
+        sigma = math.sqrt(square * MICRO / (2 * share)) * (1 + 2**-40)
+        found.append(Quantile(measure, at, bins, sigma))
     return tuple(found)
 
 
-def histograms(query: AggregateQuery) -> int:
-    """How many different rows are counted by bins: quantiles of the same values share one count."""
-    return len({(measure.column, measure.where) for measure in asked(query)})
-
-
 def asked(query: AggregateQuery) -> list[Measure]:
+    """The measures of a query that are quantiles."""
     return [measure for measure in query.measures if measure.function is Function.QUANTILE]
 
 

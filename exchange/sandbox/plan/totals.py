@@ -4,13 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from exchange.errors import Problem
+from exchange.sandbox.frames import INT64
 from exchange.sandbox.plan.words import column_of
 from exchange.sandbox.query import AggregateQuery, Measure, Predicate, Profile, Total, made_of
 from exchange.sandbox.query.model import named
 from exchange.sandbox.schema import Column, Manifest, Schema
 from exchange.sandbox.terms import Terms
-
-LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ def bounds(part: Part, manifest: Manifest, terms: Terms) -> tuple[int, int]:
         if part.total is Total.SQUARES and part.column is not None:
             reach = max(part.column.high - part.about, part.about - part.column.low)
             _check_size("variance", part.column, manifest.rows * reach**2)
-        return -LARGEST, LARGEST  # the number of rows is no public figure, and the noise has no bound
+        return -INT64, INT64  # the number of rows is no public figure, and the noise has no bound
     noisy = Profile(terms.profile) is not Profile.OPEN
     rows, column = manifest.rows, part.column
     match part.total:
@@ -109,7 +108,7 @@ def bounds(part: Part, manifest: Manifest, terms: Terms) -> tuple[int, int]:
 
 
 def _check_size(what: str, column: Column, most: int) -> None:
-    if most > LARGEST:
+    if most > INT64:
         raise Problem(
             "column_not_measure",
             f"the {what} of {column.name} is not answered: its bounds are too wide for so many rows",

@@ -9,7 +9,7 @@ from itertools import pairwise
 from exchange.errors import Problem
 from exchange.sandbox.query.faults import Faults
 from exchange.sandbox.query.grid import cells, grids
-from exchange.sandbox.query.joins import MAX_JOINS, joined_schema, product_of
+from exchange.sandbox.query.joins import joined_schema, product_of
 from exchange.sandbox.query.model import (
     FIGURES,
     AggregateQuery,
@@ -211,8 +211,6 @@ def bind(question: Question, schema: Schema, profile: Profile, others: Mapping[s
     value_invalid, query_too_large, product_not_queryable, or sql_unsupported for names that clash.
     """
     faults, others = Faults(), others or {}
-    if len(question.joins) > MAX_JOINS:
-        raise Problem("query_too_large", f"{len(question.joins)} joins, at most {MAX_JOINS} are answered")
     schemas = {product: other.schema for product, other in others.items()}
     question, joins = resolved(question, schema, schemas, faults)
     schema = joined_schema(schema, joins, {join.name: others[product_of(join)] for join in joins})

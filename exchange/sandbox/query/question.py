@@ -20,6 +20,7 @@ from datetime import date
 from decimal import Decimal
 
 from exchange.errors import Problem
+from exchange.sandbox.query.joins import Asked, check_number
 from exchange.sandbox.query.model import Function, Op
 from exchange.sandbox.query.view import (
     WHOLE,
@@ -126,16 +127,6 @@ Named = Item | str
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A product that is joined, under the name its columns are written with; `on` are the two columns compared."""
-
-    product: str
-    name: str
-    on: tuple[str, str]
-    inner: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class Question:
     """A query as asked: `product` is a product's code, not yet looked up; nothing is checked but its form.
 
@@ -186,6 +177,7 @@ def parse_json(value: object) -> Question:
     rollup = tuple(_dimension(name) for name in _list(body.get("rollup", []), "rollup"))
     shown = tuple(dimension_item(group) for group in groups + rollup) + measures
     joins = tuple(_asked(join) for join in _list(body.get("join", []), "join"))
+    check_number(len(joins))
     return Question(product, shown, groups, condition, _view(body), rollup, joins)
 
 
@@ -404,4 +396,4 @@ def _text(value: object, what: str) -> str:
 
 
 def _functions() -> str:
-    return "offered are " + ", ".join(function.value for function in Function if function is not Function.QUANTILE)
+    return "offered are median, " + ", ".join(function.value for function in Function)

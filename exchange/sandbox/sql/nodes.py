@@ -141,7 +141,7 @@ class Nodes:
             self.faults.add(
                 "function_unknown",
                 f"a function is not offered{_position(node)}",
-                "offered are COUNT, SUM, AVG, VARIANCE, STDDEV",
+                "offered are COUNT, SUM, AVG, VARIANCE, STDDEV, MEDIAN, QUANTILE_CONT",
             )
         else:
             self.refuse(node, "something is missing" if node is None else f"{kind(node)} is not offered here", hint)

@@ -32,7 +32,7 @@ class Statement(Tables):
         # sqlglot gives a SELECT an empty `kind` and `hint`; whatever else it has is not in the language.
         self.only(statement, "expressions", "from_", "joins", "where", "group", "having", "order", "limit")
         product, alias = self.product(statement.args.get("from_"))
-        joins = tuple(self.join(node, alias or product) for node in statement.args.get("joins") or ())
+        joins = self.joins(statement.args.get("joins") or [], alias or product)
         groups, rollup = self._groups(statement.args.get("group"))
         items = tuple(self._item(node) for node in statement.expressions)
         where = statement.args.get("where")

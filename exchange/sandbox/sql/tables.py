@@ -2,8 +2,9 @@
 
 from sqlglot import exp
 
-from exchange.sandbox.query.joins import HINT
-from exchange.sandbox.query.question import Asked, product_code
+from exchange.errors import Problem
+from exchange.sandbox.query.joins import HINT, Asked, check_number
+from exchange.sandbox.query.question import product_code
 from exchange.sandbox.sql.terms import Terms
 
 _FROM = "FROM names one product by its code"
@@ -21,8 +22,15 @@ class Tables(Terms):
             return "", ""
         return self._table(table)
 
-    def join(self, node: exp.Join, main: str) -> Asked:
-        """One join; `main` is what the product of FROM is called."""
+    def joins(self, nodes: list[exp.Join], main: str) -> tuple[Asked, ...]:
+        """What is joined; `main` is what the product of FROM is called."""
+        try:
+            check_number(len(nodes))
+        except Problem as problem:
+            self.faults.add(problem.code, problem.detail, problem.hint)
+        return tuple(self._join(node, main) for node in nodes)
+
+    def _join(self, node: exp.Join, main: str) -> Asked:
         self.only(node, "this", "side", "kind", "on", "using")
         side, kind = (str(node.args.get(word) or "").upper() for word in ("side", "kind"))
         product, alias = self._table(node.this)
