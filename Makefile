@@ -11,7 +11,7 @@ DEV := .venv/.dev
 NAME ?= gateway
 ARGS ?=
 
-.PHONY: help demo serve test check lint fmt types contracts django attacks bench pages pins clean
+.PHONY: help demo serve test check lint fmt types contracts django attacks soak bench pages pins clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,11 @@ django: $(DEV) ## Django's own checks, and migrations that match the models
 
 attacks: $(DEV) ## run the attacks on what is released, and print their scores
 	@$(PY) -m pytest -q tests/attacks $(ARGS)
+
+soak: $(DEV) ## the same attacks many times over, for half an hour; one table (writes build/soak.txt)
+	@mkdir -p build
+	@SLUICE_SOAK=1 $(PY) -m pytest -q -s --timeout=3600 tests/attacks tests/sandbox/test_private.py $(ARGS) \
+		| tee build/soak.txt
 
 bench: $(DEV) ## run a benchmark (NAME=gateway); its last line is one JSON object
 	@$(PY) -m benchmarks $(NAME) $(ARGS)

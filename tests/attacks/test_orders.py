@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from exchange.crypto.keys import signing_key
 from exchange.errors import Problem
+from exchange.sandbox.frames import BadFrame, Status, encode
 from exchange.sandbox.node import adopting
 from exchange.sandbox.node.home import Home
 from exchange.sandbox.orders import Order, Outcome, sign_order
@@ -19,6 +20,7 @@ from exchange.sandbox.terms import Terms
 from tests import nodes
 from tests.attacks.conftest import Write
 from tests.sandbox import test_node as orders
+from tests.sandbox import test_pool as vaults
 from tests.sandbox.shops import KEY, PRIVATE, Running, make
 
 ON_STAFF = "SELECT COUNT(*) AS n FROM staff"
@@ -103,6 +105,23 @@ def test_replay(node: Running, board: Write) -> None:
     board("private", len(same) / 10, chance=1 / 10, trials=10, at_most=1 / 10)
     fresh = {node.send(node.order(ON_STAFF, replace(PRIVATE, rho=100))).result for _ in range(10)}
     board("control, paid for each time", len(fresh) / 10, chance=1 / 10, trials=10, at_least=0.5)
+
+
+def test_exploited_engine(board: Write) -> None:
+    """A vault that is taken over sends what is no frame of its plan: the rows of tests/sandbox/test_pool.py."""
+
+    def believed(*said: bytes) -> bool:
+        try:
+            vaults.talk(*said)
+        except BadFrame:
+            return False
+        return True
+
+    tried = [(vaults.LOADED, said) for _, said in vaults.HOSTILE]
+    taken = sum(believed(*said) for said in tried) / len(tried)
+    board("gate", taken, chance=0, trials=len(tried), at_most=0)
+    honest = believed(vaults.LOADED, encode(7, Status.DONE, vaults.cells(1, 2, 3)))
+    board("control", float(honest), chance=0, trials=1, at_least=1)
 
 
 # A journal restored from a backup

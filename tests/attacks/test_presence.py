@@ -16,7 +16,7 @@ from tests.attacks.conftest import Write
 from tests.attacks.firms import RHO, ask, under
 from tests.sandbox.snapshots import Snapshot
 
-BETS = times(400, 20_000)
+BETS = times(400, 4_000)
 IN_D00 = "SELECT COUNT(*) AS n FROM data WHERE district = 'd00'"
 Array = np.ndarray[tuple[int], np.dtype[np.int64]]
 
@@ -51,7 +51,7 @@ def test_membership(private: Snapshot, absent: Snapshot, naked: Snapshot, board:
     board("private", score, trials=BETS, at_most=most(chance.told_apart(2 * RHO), BETS))
 
 
-RUNS = times(400, 20_000)
+RUNS = times(400, 4_000)
 SLACK = 5  # standard errors
 
 
@@ -138,7 +138,7 @@ def test_contribution_skew(heavy: dict[str, Snapshot], board: Write) -> None:
 def test_group_by_keys(heavy: dict[str, Snapshot], board: Write) -> None:
     """A group appears where somebody is in it: which wards does an answer name, with and without a patient there?"""
     text = "SELECT ward, COUNT(*) AS n FROM data WHERE day >= 2 GROUP BY ward"  # the heavy patient alone
-    runs = times(50, 1000)
+    runs = times(50, 500)
 
     def named(name: str) -> set[str]:
         found = ask(heavy[name], text)
@@ -160,7 +160,7 @@ def test_hidden_aggregates(private: Snapshot, absent: Snapshot, naked: Snapshot,
         "SELECT district, COUNT(*) AS n, AVG(sales) AS a, STDDEV(sales) AS s, COUNT(*) FILTER (WHERE size = 'large')"
         " AS large, COUNT(DISTINCT firm) AS firms FROM data WHERE district = 'd00' GROUP BY ROLLUP(district)"
     )
-    runs, rho = times(100, 5000), 10_000
+    runs, rho = times(100, 1000), 10_000
 
     def evidence(taken: Snapshot) -> Array:
         """All that speaks of firm 0 added up: rows, firms and large ones, of each level."""

@@ -11,7 +11,7 @@ from tests.attacks.worlds import FRESH, SELECT, TRAIN, Features, Grammar, Questi
 from tests.sandbox.snapshots import Snapshot
 
 QUESTIONS = 3  # in a family
-GENERATIONS, CHILDREN, PARENTS = times(4, 40), times(12, 60), 4
+GENERATIONS, CHILDREN, PARENTS = times(4, 12), times(12, 30), 4
 Family = tuple[Question, ...]
 
 

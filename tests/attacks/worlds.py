@@ -21,7 +21,7 @@ from tests.attacks import firms
 from tests.attacks.chance import times
 from tests.sandbox.snapshots import Snapshot
 
-TRAIN, SELECT, FRESH = 120, 120, times(260, 4000)
+TRAIN, SELECT, FRESH = 120, 120, times(260, 2000)
 WORLDS, FIRMS = TRAIN + SELECT + FRESH, 60
 TARGET = {"sector": "a", "region": "x", "age": 70}
 SCHEMA = Schema(

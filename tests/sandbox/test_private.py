@@ -23,6 +23,7 @@ from exchange.sandbox.plan import private
 from exchange.sandbox.query import Profile, Total
 from exchange.sandbox.schema import Column, Kind, Role, Schema
 from exchange.sandbox.terms import Terms
+from tests.attacks.chance import times
 from tests.sandbox import snapshots
 from tests.sandbox.snapshots import Snapshot
 
@@ -175,7 +176,7 @@ def test_one_entity_moves_no_total_farther_than_its_sensitivity(rows: list[tuple
 @pytest.mark.parametrize("sigma", [0.7, 5.0, 300.0])
 def test_the_noise_is_a_discrete_gaussian(sigma: float) -> None:
     """Chi-squared over some twenty classes, at one in a million."""
-    draws = discrete_gaussian([0] * 20_000, sigma)
+    draws = discrete_gaussian([0] * times(20_000, 1_000_000), sigma)
     assert abs(fmean(draws)) < 5 * sigma / math.sqrt(len(draws))
     width = max(1, round(sigma / 3))
     reach = math.ceil(12 * sigma)

@@ -74,8 +74,12 @@ def test_an_open_query_that_hangs_is_killed_and_others_are_answered(possessed: C
     assert patiently(lambda: node.send(node.open_order())).release.outcome is Outcome.RELEASED
 
 
-def test_a_guarded_query_that_overruns_fails_at_its_deadline_and_is_blocked(possessed: Callable[..., Running]) -> None:
-    node = possessed(vault_ran="sleep")
+@pytest.mark.parametrize("how", ["sleep", "spin", "bomb"])
+def test_a_guarded_query_that_overruns_fails_at_its_deadline_and_is_blocked(
+    possessed: Callable[..., Running], how: str
+) -> None:
+    """A vault that waits, loops or takes all the memory it gets: one answer for all, and others are answered."""
+    node = possessed(vault_ran=how)
     assert node.code(node.order()) == (Outcome.FAILED, "query_failed")
     possessed.tell()  # type: ignore[attr-defined]
     assert node.code(node.order()) == (Outcome.NOT_EXECUTED, "plan_blocked")

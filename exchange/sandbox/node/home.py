@@ -103,6 +103,11 @@ class Settings:
     tls_key: str = ""
 
     @property
+    def query_bytes(self) -> int:
+        """What a vault always has for a query: the rest of its memory may be full of snapshots (see engine.Engine)."""
+        return self.memory_mb * 1_000_000 // 3
+
+    @property
     def host(self) -> str:
         return self.listen.rpartition(":")[0].strip("[]")
 

@@ -93,6 +93,8 @@ def task(
         "resource": order.resource,
         "snapshot": order.snapshot,
     }
+    if plan.memory(asked, manifest, terms, capacity.threads) > capacity.query_bytes:
+        raise Problem("query_too_large", "the vaults' memory might not suffice, whatever the data")
     if order.joins:
         parts |= {"joins": [asdict(each) for each in order.joins]}
     return Task(

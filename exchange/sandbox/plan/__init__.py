@@ -13,6 +13,7 @@ from exchange.sandbox import walk
 from exchange.sandbox.frames import Shape
 from exchange.sandbox.plan import exact, guarded, joined, private, ranks
 from exchange.sandbox.plan.guarded import Codes
+from exchange.sandbox.plan.memory import needed as memory
 from exchange.sandbox.plan.ranks import Quantile
 from exchange.sandbox.plan.totals import Part, bounds, centre, parts, parts_of
 from exchange.sandbox.query import FIGURES, AggregateQuery, Profile, Total
@@ -21,8 +22,8 @@ from exchange.sandbox.schema import Manifest, Schema
 from exchange.sandbox.terms import Terms
 
 __all__ = [
-    "Codes", "Level", "Part", "Plan", "Quantile", "Total", "centre", "compile", "deadline", "looks", "most_cells",
-    "parts", "parts_of", "quantiles", "shape", "sigmas",
+    "Codes", "Level", "Part", "Plan", "Quantile", "Total", "centre", "compile", "deadline", "looks", "memory",
+    "most_cells", "parts", "parts_of", "quantiles", "shape", "sigmas",
 ]  # fmt: skip
 
 CELL_WORK = 100  # a total of a cell costs as much as this many rows: its noise is an HMAC, or drawn

@@ -35,7 +35,7 @@ def distinct(column: Column, condition: str, manifest: Manifest, sets: int) -> s
     """Exact COUNT(DISTINCT). A bitmap per group is several times faster than DuckDB's set per group, where
     the public range of values is small enough for `sets` of them, one for each group and each such total;
     which form is taken does not depend on the data."""
-    low, high = _range(column, manifest)
+    low, high = values(column, manifest)
     if (high - low + 1) * sets > BITMAP_BITS:
         return f"count(DISTINCT {only(condition, stored(column))}) FILTER (WHERE {present(column)})"
     name = only(condition, stored(column))
@@ -45,7 +45,8 @@ def distinct(column: Column, condition: str, manifest: Manifest, sets: int) -> s
     return f"{found} - coalesce(max({only(condition, f'{stored(column)} = 0')})::INTEGER, 0)"
 
 
-def _range(column: Column, manifest: Manifest) -> tuple[int, int]:
+def values(column: Column, manifest: Manifest) -> tuple[int, int]:
+    """The least and the largest number that may be stored of a column."""
     match column.role:
         case Role.DIMENSION:
             return 0, max(1, len(column.domain))

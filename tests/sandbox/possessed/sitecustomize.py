@@ -33,6 +33,13 @@ def misbehave(event: str, arguments: tuple[object, ...]) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     elif what == "sleep":
         time.sleep(600)
+    elif what == "spin":
+        while True:
+            pass
+    elif what == "bomb":
+        held = []
+        while True:
+            held.append(bytearray(1 << 24))
     elif what in GARBAGE:
         os.write(int(sys.argv[2]), GARBAGE[what])
         time.sleep(600)
