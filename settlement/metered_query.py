@@ -20,6 +20,7 @@ from exchange.errors import Problem
 from exchange.ids import new_id
 from exchange.sandbox.client import Answer
 from exchange.sandbox.orders import Outcome
+from exchange.sandbox.query.faults import Faults
 from exchange.statements import Arg, Select, Update, insert
 from licensing import meters
 from licensing.chain import load_chain
@@ -86,20 +87,21 @@ def known(caller: Caller, ask: Ask) -> MeteredQuery | None:
 
 
 def check(prepared: Prepared, ask: Ask, credit_left: int | None = None) -> None:
-    """Raises Problem with the first refusal that applies."""
+    """Raises Problem with the first refusal that applies, of any product that is named."""
     if credit_left is None:
         credit_left = ledger.credit_left(prepared.party)
+    faults = Faults()
     for chain in prepared.chains:  # the product asked, then those joined to it
         cost = prepared.cost if chain is prepared.chain else 0
         request = Request(ask.purpose, timezone.localdate(), prepared.price, prepared.stored is None, cost)
         history = History(chain.calls, chain.population_left, credit_left, chain.spent)
         match decide(chain.offer, chain.terms, request, history):
-            case Refuse(code, reason) if chain is prepared.chain:
-                raise Problem(code, reason)
             case Refuse(code, reason):
-                raise Problem(code, f"{chain.product.code} {reason}".strip())
+                whose = "" if chain is prepared.chain else chain.product.code
+                faults.add(code, f"{whose} {reason}".strip())
             case Allow():
                 continue
+    faults.settle()
 
 
 def reserve(caller: Caller, ask: Ask, prepared: Prepared) -> MeteredQuery:

@@ -21,7 +21,7 @@ from exchange.errors import CODES, Problem
 from exchange.parties.models import Accreditation, Client, Document, Membership, Notice, Party, Role, User
 from licensing import registry as licence_registry
 from licensing.models import Licence
-from settlement.models import Account, MeteredQuery, Transfer, Usage
+from settlement.models import Account, JoinedProduct, MeteredQuery, Transfer, Usage
 
 admin.site.site_header = admin.site.site_title = "Sluice · 公共数据授权运营"
 admin.site.index_title = _("Work")
@@ -254,6 +254,18 @@ class QueryAdmin(ReadOnly):
 class UsageAdmin(ReadOnly):
     party_paths = ("query__party", "query__product__merchant", "query__product__authorization__operator")
     list_display = ("query", "licence", "outcome", "calls", "cells", "amount", "currency", "used_at")
+
+
+@admin.register(JoinedProduct)
+class JoinedProductAdmin(ReadOnly):
+    party_paths = (
+        "query__party",
+        "product__merchant",
+        "product__resource__holder",
+        "product__authorization__operator",
+    )
+    list_display = ("query", "product", "licence", "snapshot", "price")
+    exclude = ("terms",)
 
 
 @admin.register(Transfer)

@@ -122,7 +122,7 @@ class Manifest:
     measures that are null somewhere (None where an older intake did not say).
 
     `unique`, of `open` resources only, are the stored dimensions in which no value is in two rows: by these they may
-    be joined. `looked_up` is the number of rows of what is joined to it, and in no JSON (see query.joins).
+    be joined. `looked_up` is the number of rows and keys of what is joined to it, and in no JSON (see query.joins).
     """
 
     resource: str

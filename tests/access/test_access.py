@@ -24,7 +24,7 @@ from exchange.audit.models import Checkpoint, Record
 from exchange.parties.documents import store
 from exchange.parties.models import Accreditation, Membership, Party, Role, User
 from exchange.parties.notices import tell
-from settlement.models import MeteredQuery, Transfer, Usage
+from settlement.models import JoinedProduct, MeteredQuery, Transfer, Usage
 from tests.market import BY_STATION, PURPOSE, Market
 
 CALLERS = ("nobody", "expired", "stranger", "buyer")
@@ -65,6 +65,7 @@ ADMIN = {
     "licensing.licence": ("merchant buyer root", "stranger merchant root", "merchant root"),
     "settlement.meteredquery": ("buyer merchant holder operator root", "", ""),
     "settlement.usage": ("buyer merchant operator root", "", ""),
+    "settlement.joinedproduct": ("buyer merchant holder operator root", "", ""),
     "settlement.transfer": ("buyer root", "", ""),
     "parties.notice": ("buyer root", "", ""),
     "parties.client": ("buyer root", "", ""),
@@ -140,9 +141,13 @@ def objects(market: Market, query: str, users: dict[str, User]) -> dict[str, Any
     buyer = market.people.buyer
     asked = MeteredQuery.objects.get(pk=query)
     hold = Transfer.objects.get(query=asked, kind=Transfer.Kind.HOLD)
+    joined = JoinedProduct.objects.create(
+        query=asked, product=market.guarded, licence=market.licence, snapshot="s", terms={}, price=0
+    )
     found = [
         market.air, market.air.snapshot, market.domain, market.authorization, market.open, market.open_licence,
-        asked, Usage.objects.get(query=asked), hold, hold.debit, Record.objects.first(), Checkpoint.objects.first(),
+        asked, joined, Usage.objects.get(query=asked), hold, hold.debit, Record.objects.first(),
+        Checkpoint.objects.first(),
         buyer, buyer.clients.first(), users["buyer"], Membership.objects.get(user=users["buyer"]),
         buyer.accreditations.first(), tell(buyer, "test", "一则通知", "A notice"), Group.objects.create(name="g"),
         store(buyer, SimpleUploadedFile("licence.pdf", b"%PDF-1.7\n%%EOF\n", "application/pdf")),

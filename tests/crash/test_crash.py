@@ -28,7 +28,7 @@ from licensing.models import PopulationMeter
 from settlement import recovery
 from settlement.models import MeteredQuery, StoredRelease, Usage
 from tests import databases, nodes, servers
-from tests.market import GUARDED, Market, endpoint_of, fill, make_node, obey, open_market
+from tests.market import GUARDED, Market, endpoint_of, fill, make_node, obey, open_market, sell_carriers
 
 EXCHANGE = ("parsed", "decided", "reserved", "ordered", "released", "settled")
 GATE = ("debited", "ran", "released", "sent")
@@ -106,6 +106,7 @@ def world(template: databases.Databases, tmp_path_factory: pytest.TempPathFactor
         obey(folder / "var", order_key)
         web = start()
         market = open_market(web.url, endpoint_of(home))
+        sell_carriers(market)
         yield World(market, home, dying, mark, node, start, web)
     for variable, value in before.items():
         if value is None:
@@ -116,10 +117,10 @@ def world(template: databases.Databases, tmp_path_factory: pytest.TempPathFactor
     template.drop(name)
 
 
-def a_new_query() -> str:
+def a_new_query(table: str = GUARDED) -> str:
     measure, month, origin = next(_queries)
     where = f"month = {month} AND origin = '{origin}'"
-    return f"SELECT carrier, {measure} AS n FROM {GUARDED} WHERE {where} GROUP BY carrier"
+    return f"SELECT carrier, {measure} AS n FROM {table} WHERE {where} GROUP BY carrier"
 
 
 def by_retry(world: World, sql: str, key: str) -> None:
@@ -154,7 +155,8 @@ def spent() -> int:
 def test_an_exchange_killed_after_a_step_charges_once_or_not_at_all(
     world: World, step: str, recover: Callable[[World, str, str], None]
 ) -> None:
-    sql, key, before = a_new_query(), str(uuid4()), spent()
+    """With a joined product, whose licence counts and is paid too: its path has every step of a plain one's."""
+    sql, key, before = a_new_query(f"{GUARDED} JOIN carriers ON carrier = code"), str(uuid4()), spent()
     world.arm(f"sluice.exchange.{step}")
     assert world.ask(sql, key) is None
     assert world.died()

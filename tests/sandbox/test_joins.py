@@ -101,7 +101,7 @@ def test_using_makes_one_column_of_two() -> None:
 
 def test_a_product_joined_on_two_columns_is_told_apart_by_them() -> None:
     others = {"places": replace(PLACES, unique=("id", "code"))}
-    text = """SELECT one.town, two.town AS other, COUNT(*) FROM sales LEFT JOIN places one ON shop = one.id
+    text = """SELECT one.town, two.town AS other, COUNT(*) FROM sales LEFT OUTER JOIN places one ON shop = one.id
               LEFT JOIN places AS two ON sales.code = two.code GROUP BY one.town, two.town ORDER BY other"""
     found = query.bind(sql.parse(text), SALES.schema, Profile.OPEN, others)
     assert [join.name for join in found.query.joins] == ["code.places", "shop.places"]

@@ -208,6 +208,9 @@ def test_a_private_figure_of_a_joined_measure_has_an_interval(tmp_path: Path) ->
     middle = "quantile_5000_carriers.planes"
     assert row[f"{middle}_low"] <= row[middle] <= row[f"{middle}_high"]
     assert row["count"] > 0
+    row = two.ask("SELECT MEDIAN(planes) FROM flights JOIN carriers USING (carrier)").iloc[0]
+    name = next(name for name in row.index if "quantile" in name)
+    assert 0 <= row[name] <= 100
 
 
 def test_intake_tells_of_open_tables_alone_what_is_unique(two: Two, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from licensing.models import Licence, LicenceMeter, PopulationMeter
 from settlement import ledger, recovery
 from settlement.models import JoinedProduct, MeteredQuery, Transfer, Usage
 from tests import nodes, samples
-from tests.market import GUARDED, PURPOSE, Market, endpoint_of, open_market
+from tests.market import GUARDED, PURPOSE, Market, endpoint_of, open_market, sell_carriers
 
 CALL = 7  # minor units for joining the carriers once
 BY_KIND = f"SELECT k.kind, COUNT(*) AS n FROM {GUARDED} JOIN carriers k ON carrier = k.code GROUP BY k.kind"
@@ -49,21 +49,13 @@ class Joining:
         return tuple(LicenceMeter.objects.get(pk=pk).calls for pk in pks)  # type: ignore[return-value]
 
 
-def sell_carriers(market: Market) -> Joining:
-    people = market.people
-    resource = city.register("carriers", "航空公司", "Carriers", people.operator, market.domain, sector="transport")
-    snapshots.refresh(resource, actor="test")
-    columns = ["code", "kind", "planes"]
-    product = city.offer(
-        people, "carriers", market.authorization, resource, columns, profile="open", threshold=0, merchant_share=6500
-    )
-    tariff = {"per_call": CALL, "per_cell": 1000}
-    return Joining(market, resource, product, city.license_to(people.buyer, product, [PURPOSE], tariff=tariff))
+def sold(market: Market) -> Joining:
+    return Joining(market, *sell_carriers(market, CALL))
 
 
 @pytest.fixture
 def joining(market: Market) -> Joining:
-    return sell_carriers(market)
+    return sold(market)
 
 
 def wrong() -> list[str]:
@@ -214,6 +206,34 @@ def test_a_joined_products_quota_holds_exactly_under_concurrency(joining: Joinin
     assert wrong() == []
 
 
+def test_products_joined_the_one_with_the_other_and_back_never_wait_in_a_circle(joining: Joining) -> None:
+    market = joining.market
+    same = city.offer(
+        market.people, "airlines", market.authorization, joining.resource, ["code", "kind"], profile="open", threshold=0
+    )
+    licence = city.license_to(market.people.buyer, same, [PURPOSE])
+    market.buyer.login()
+    texts = [
+        f"SELECT COUNT(*) AS n FROM {one} JOIN {other} ON {one}.code = {other}.code WHERE {one}.kind <> '{number}'"
+        for number in range(8)
+        for one, other in (("airlines", "carriers"), ("carriers", "airlines"))
+    ]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(joining.ask, texts))
+    assert {answer.status_code for answer in answers} == {200}, [answer.text for answer in answers]
+    assert {answer.json()["rows"][0][0] for answer in answers} == {5}
+    assert LicenceMeter.objects.get(pk=licence.pk).calls == LicenceMeter.objects.get(pk=joining.licence.pk).calls == 16
+    assert wrong() == []
+
+
+def test_of_two_refusals_the_one_that_takes_precedence_is_told_whichever_product_it_is_of(joining: Joining) -> None:
+    joining.market.licence.quota = 0
+    licences.do_change(joining.market.licence, "test", ["quota"])
+    assert refused(joining) == (403, "quota_exhausted")
+    licences.do_transition(joining.licence, "suspended", "test")
+    assert refused(joining) == (403, "licence_not_in_force")
+
+
 # What is refused
 
 
@@ -293,13 +313,25 @@ def test_a_draft_is_not_there(joining: Joining) -> None:
     assert refused(joining, BY_KIND.replace("JOIN", "FULL JOIN")) == (400, "sql_unsupported")
 
 
+def test_fsck_finds_a_joined_product_that_nobody_paid_for(joining: Joining) -> None:
+    body = joining.ask(f"SELECT COUNT(*) FROM {GUARDED}").json()
+    assert wrong() == []
+    terms = {"tariff": {"per_call": CALL}, "shares": {"operator": 10_000}, "owners": {"operator": ""}}
+    JoinedProduct.objects.create(
+        query_id=body["id"], product=joining.product, licence=joining.licence, snapshot="s", terms=terms, price=CALL
+    )
+    texts = " ".join(wrong())
+    assert f"{joining.licence.pk}: 0 calls counted, 1 made" in texts
+    assert f"{body['id']}: tariff" in texts
+
+
 # With a node of its own
 
 
 @pytest.fixture
 def own(server: str, home: Path) -> Iterator[Joining]:
     with nodes.running(home):
-        yield sell_carriers(open_market(server, endpoint_of(home)))
+        yield sold(open_market(server, endpoint_of(home)))
 
 
 def test_a_new_snapshot_of_what_is_joined_is_another_release(own: Joining, home: Path, tmp_path: Path) -> None:
@@ -333,7 +365,7 @@ def test_what_a_node_did_not_answer_is_finished_by_the_worker_and_charged_once(
     server: str, home: Path, var: Path
 ) -> None:
     with nodes.running(home):
-        own = sell_carriers(open_market(server, endpoint_of(home)))
+        own = sold(open_market(server, endpoint_of(home)))
     assert own.ask(key="k").json()["code"] == "node_unreachable"
     assert own.calls() == (1, 1)
     with nodes.running(home):

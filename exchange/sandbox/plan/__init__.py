@@ -27,6 +27,7 @@ __all__ = [
 
 CELL_WORK = 100  # a total of a cell costs as much as this many rows: its noise is an HMAC, or drawn
 BIN_WORK = 2  # a bin of a cell that has rows, and a row that is counted by bins, in the same measure
+LOOKUP_WORK = 50  # a row, or a key, of a joined table, likewise: both domains are compared when the plan is made
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,8 @@ def deadline(query: AggregateQuery, manifest: Manifest, terms: Terms, rows_per_s
     """
     if Profile(terms.profile) is Profile.OPEN:
         return 0.0
-    rows, size = (manifest.rows + manifest.looked_up) * len(query.levels), cells(grids(query, manifest.schema))
+    rows = (manifest.rows + LOOKUP_WORK * manifest.looked_up) * len(query.levels)
+    size = cells(grids(query, manifest.schema))
     totals = parts(query, manifest.schema, terms)
     filtered = sum(part.where is not None for part in totals)
     work = (rows + CELL_WORK * size) * (1 + len(totals) + filtered + len(query.joins))

@@ -27,13 +27,17 @@ def source(query: AggregateQuery, schema: Schema, table: str, tables: Mapping[st
 
 
 def _side(join: Join, number: int, used: list[Column], schema: Schema, table: str) -> str:
+    """A join with the other table's keys as codes of the column joined on: its rows are few, the main one's many.
+
+    A key that the main table cannot have is null, and equals nothing.
+    """
     on, key = column_of(schema, join.on), column_of(schema, f"{join.name}.{join.key}")
-    held = [f'"{own(key)}" AS k{number}', *(f'max("{own(column)}") AS {stored(column)}' for column in used)]
-    rows = f'SELECT {", ".join(held)} FROM {table} WHERE "{own(key)}" <> 0 GROUP BY "{own(key)}"'  # noqa: S608
-    same = matches(on, key)
-    value = code(on, schema)
+    same, value, name = matches(key, on), f'"{own(key)}"', f'"{number}.key"'
     value = value if same == list(range(1, len(same) + 1)) else recoded(value, same)
-    return f"{'' if join.inner else 'LEFT '}JOIN ({rows}) ON {value} = k{number}"
+    keyed = f"SELECT *, nullif({value}, 0) AS {name} FROM {table}"  # noqa: S608 declared names
+    held = [name, *(f'max("{own(column)}") AS {stored(column)}' for column in used)]
+    rows = f"SELECT {', '.join(held)} FROM ({keyed}) GROUP BY {name}"  # noqa: S608
+    return f"{'' if join.inner else 'LEFT '}JOIN ({rows}) ON {code(on, schema)} = {name}"
 
 
 def _shown(column: Column) -> str:

@@ -51,7 +51,8 @@ def recoded(inner: str, found: list[int]) -> str:
     spans = _runs(found)
     if len(spans) <= MOST_CASES:
         return _cases(inner, spans)
-    return f"[{', '.join(map(str, [0, *found]))}][{inner} + 1]"
+    # A text of numbers that is cast once is read ten times faster than a list of as many literals.
+    return f"('[{', '.join(map(str, [0, *found]))}]'::UINTEGER[])[{inner} + 1]"
 
 
 def _runs(found: list[int]) -> list[tuple[int, int, int]]:

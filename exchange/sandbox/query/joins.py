@@ -40,8 +40,8 @@ def joined(manifest: Manifest, joins: Sequence[Join], others: Mapping[str, Manif
     with_nulls = manifest.with_nulls
     if with_nulls is not None:
         with_nulls += tuple(c.name for c in schema.columns if c.joined and c.role is Role.MEASURE)
-    rows = sum(others[join.name].rows for join in joins)
-    return replace(manifest, schema=schema, with_nulls=with_nulls, looked_up=rows)
+    looked_up = sum(others[join.name].rows + _keys(schema, join) for join in joins)
+    return replace(manifest, schema=schema, with_nulls=with_nulls, looked_up=looked_up)
 
 
 def joined_schema(schema: Schema, joins: Sequence[Join], others: Mapping[str, Manifest]) -> Schema:
@@ -64,10 +64,10 @@ def own(column: Column) -> str:
     return column.name.rpartition(".")[2]
 
 
-def matches(on: Column, key: Column) -> list[int]:
-    """For each code of `on`, from 1, the code of the equal value of `key`; 0 where it has none."""
-    known = codes(key)
-    return [known.get(value, 0) for value in on.domain]
+def matches(key: Column, on: Column) -> list[int]:
+    """For each code of `key`, from 1, the code of the equal value of `on`; 0 where it has none."""
+    known = codes(on)
+    return [known.get(value, 0) for value in key.domain]
 
 
 def joins_json(joins: Sequence[Join]) -> list[dict[str, str | bool]]:
@@ -82,6 +82,12 @@ def joins_from_json(value: object) -> tuple[Join, ...]:
         case {"joins": _}:
             raise Problem("field_invalid", "the query is not well formed")
     return ()
+
+
+def _keys(schema: Schema, join: Join) -> int:
+    """How many values the two columns have that a join compares."""
+    columns = (schema.get(join.on), schema.get(f"{join.name}.{join.key}"))
+    return sum(len(column.domain) for column in columns if column)
 
 
 def _join(value: object) -> Join:
@@ -110,6 +116,7 @@ def _check(schema: Schema, join: Join, others: Mapping[str, Manifest]) -> None:
     unique = [name for name in other.unique if other.schema.get(name)]
     if key is None or join.key not in unique:
         found = f"{product_of(join)} can be joined by {', '.join(unique)}" if unique else HINT
-        raise Problem("join_not_allowed", f"{join.key[:63]!r} is in more than one row of {product_of(join)}", found)
+        detail = f"{join.key[:63]!r} is no key of {product_of(join)}, with no value in two rows"
+        raise Problem("join_not_allowed", detail, found)
     if on.kind is not key.kind:
         raise Problem("join_not_allowed", f"{join.on} and {join.key} are of different kinds", HINT)

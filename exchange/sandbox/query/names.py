@@ -4,7 +4,7 @@ A column of the main product has its bare name, one of a join `name.column`: the
 `on.product` where a product is joined on several columns. So aliases change nothing of a query.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from exchange.errors import Problem
@@ -37,78 +37,67 @@ def resolved(
     `others` are the columns of the products joined, by their codes. A name that is no column is left as it is. Raises
     Problem join_not_allowed; a name that two tables have is a fault.
     """
-    tables = {question.alias or question.product: _Table("", schema)}
-    found: list[tuple[Asked, str, str]] = []
+    main = question.alias or question.product
+    schemas, on = {main: schema}, dict[str, tuple[str, str]]()
     for asked in question.joins:
-        if asked.name in tables:
+        if asked.name in schemas:
             raise Problem("join_not_allowed", f"two tables are called {asked.name[:63]!r}", "give each its own alias")
         if asked.product == question.product:
             raise Problem("join_not_allowed", "a product is not joined with itself", HINT)
         if asked.product not in others:
             raise Problem("not_found", f"there is no product {asked.product!r}")
-        tables[asked.name] = _Table(asked.name, others[asked.product])
-        found.append((asked, *_sides(asked, tables, question)))
-    joins = []
-    for asked, on, key in found:
-        several = sum(each.product == asked.product for each, _, _ in found) > 1
-        joins.append(Join(f"{on}.{asked.product}" if several else asked.product, on, key, asked.inner))
-    if len({join.name for join in joins}) < len(joins):
+        schemas[asked.name] = others[asked.product]
+        on[asked.name] = _sides(asked, main, schemas)
+    joins = {asked.name: _join(asked, *on[asked.name], question.joins) for asked in question.joins}
+    if len({join.name for join in joins.values()}) < len(joins):
         raise Problem("join_not_allowed", "a product is joined twice on one column", HINT)
-    canonical = {asked.name: join.name for (asked, _, _), join in zip(found, joins, strict=True)}
-    names = {name: _Table(canonical.get(name, ""), table.schema) for name, table in tables.items()}
-    keys = {join.name: join for join in joins}
-    return _changed(question, _Names(names, keys, faults)), tuple(sorted(joins, key=lambda join: join.name))
+    return _changed(question, _Names(schemas, joins, faults)), tuple(sorted(joins.values(), key=lambda join: join.name))
 
 
-class _Table:
-    """A table by the name its columns have before theirs; "" is the main product's."""
-
-    def __init__(self, prefix: str, schema: Schema) -> None:
-        self.prefix, self.schema = prefix, schema
-
-    def name(self, column: str) -> str:
-        return f"{self.prefix}.{column}" if self.prefix else column
+def _join(asked: Asked, on: str, key: str, every: Sequence[Asked]) -> Join:
+    several = sum(each.product == asked.product for each in every) > 1
+    return Join(f"{on}.{asked.product}" if several else asked.product, on, key, asked.inner)
 
 
 class _Names:
-    """The name that a column has, by one that was written."""
+    """The name that a column has, by one that was written; `schemas` and `joins` are by the names of tables."""
 
-    def __init__(self, tables: Mapping[str, _Table], joins: Mapping[str, Join], faults: Faults) -> None:
-        self.tables, self.joins, self.faults = tables, joins, faults
+    def __init__(self, schemas: Mapping[str, Schema], joins: Mapping[str, Join], faults: Faults) -> None:
+        self.schemas, self.joins, self.faults = schemas, joins, faults
 
     def __call__(self, written: str) -> str:
         table, dot, column = written.rpartition(".")
         if dot:
-            return self.tables[table].name(column) if table in self.tables else written
-        having = [each for each in self.tables.values() if each.schema.get(written)]
+            return self._name(table, column) if table in self.schemas else written
+        having = [table for table, schema in self.schemas.items() if schema.get(written)]
         if len(having) > 1 and not self._one_key(written, having):
-            hint = "write " + " or ".join(f"{name}.{written}" for name in self._called(written))
+            hint = "write " + " or ".join(f"{table}.{written}" for table in having)
             self.faults.add("column_unknown", f"{written[:63]!r} is a column of several products", hint)
-        return having[0].name(written) if having else written
+        return self._name(having[0], written) if having else written
 
-    def _one_key(self, column: str, having: list[_Table]) -> bool:
+    def _name(self, table: str, column: str) -> str:
+        return f"{self.joins[table].name}.{column}" if table in self.joins else column
+
+    def _one_key(self, column: str, having: list[str]) -> bool:
         """Whether all are joined on `column` by `column`, so that it is the same in all, as after USING."""
-        joins = [self.joins[each.prefix] for each in having if each.prefix]
-        return not having[0].prefix and all(join.on == column == join.key for join in joins)
+        main, *others = having
+        return main not in self.joins and all(
+            self.joins[table].on == column == self.joins[table].key for table in others
+        )
 
-    def _called(self, column: str) -> list[str]:
-        return [name for name, table in self.tables.items() if table.schema.get(column)]
 
-
-def _sides(asked: Asked, tables: Mapping[str, _Table], question: Question) -> tuple[str, str]:
+def _sides(asked: Asked, main: str, schemas: Mapping[str, Schema]) -> tuple[str, str]:
     """The column of the main product, and the key of the joined one, that a join compares."""
-    main, mine = question.alias or question.product, asked.name
-    both = {main: tables[main], mine: tables[mine]}
     found: dict[str, str] = {}
     for written in asked.on:
         table, dot, column = written.rpartition(".")
-        owners = [table] if dot else [name for name, each in both.items() if each.schema.get(written)]
-        if len(owners) != 1 or owners[0] not in both:
+        owners = [table] if dot else [name for name in (main, asked.name) if schemas[name].get(written)]
+        if len(owners) != 1 or owners[0] not in (main, asked.name):
             raise Problem("join_not_allowed", f"{written[:63]!r} names no one column to join on", HINT)
         found[owners[0]] = column
     if len(found) != 2:
         raise Problem("join_not_allowed", "a join compares a column of each product", HINT)
-    return found[main], found[mine]
+    return found[main], found[asked.name]
 
 
 Change = Callable[[str], str]
