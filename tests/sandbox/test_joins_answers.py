@@ -200,11 +200,13 @@ def test_a_threshold_counts_entities_not_matches(two: Two) -> None:
     assert found["count"].equals(alone["count"].rename_axis("carriers.carrier"))
 
 
-def test_a_private_sum_of_a_joined_measure_has_an_interval(tmp_path: Path) -> None:
+def test_a_private_figure_of_a_joined_measure_has_an_interval(tmp_path: Path) -> None:
     two = Two(tmp_path, carriers(), Profile.PRIVATE)
     two.terms = replace(two.terms, rho=10_000_000)
-    row = two.ask("SELECT SUM(planes), COUNT(*) FROM flights JOIN carriers USING (carrier)").iloc[0]
+    row = two.ask("SELECT SUM(planes), MEDIAN(planes), COUNT(*) FROM flights JOIN carriers USING (carrier)").iloc[0]
     assert row["sum_carriers.planes_low"] < row["sum_carriers.planes"] < row["sum_carriers.planes_high"]
+    middle = "quantile_5000_carriers.planes"
+    assert row[f"{middle}_low"] <= row[middle] <= row[f"{middle}_high"]
     assert row["count"] > 0
     row = two.ask("SELECT MEDIAN(planes) FROM flights JOIN carriers USING (carrier)").iloc[0]
     name = next(name for name in row.index if "quantile" in name)
