@@ -215,6 +215,17 @@ def test_a_sum_that_could_leave_64_bits_is_refused_by_public_figures_alone() -> 
         plan.shape(asked.query, replace(few, rows=10**6), OPEN)
 
 
+def test_a_table_too_large_to_be_looked_up_is_refused_by_its_public_number_of_rows() -> None:
+    asked = bound(SAME[0]).query
+    for rows, fits in ((900_000, True), (10**6, False)):
+        others = {"places": replace(PLACES, rows=rows)}
+        if fits:
+            assert query.joined(SALES, asked.joins, others).looked_up == rows + 4 + 4
+            continue
+        with pytest.raises(Problem, match="join_not_allowed"):
+            query.joined(SALES, asked.joins, others)
+
+
 FORGED = [
     {"joins": [{"name": "places", "on": "shop", "key": "town", "inner": True}]},
     {"joins": [{"name": "places", "on": "amount", "key": "id", "inner": True}]},
