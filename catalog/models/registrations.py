@@ -24,6 +24,21 @@ class Registration(Stateful):
         RENEWAL = "renewal", _("renewal")
         CANCELLATION = "cancellation", _("cancellation")
 
+    class State(models.TextChoices):
+        DRAFT = "draft", _("draft")
+        APPLIED = "applied", _("applied for")
+        RETURNED = "returned", _("material asked for")
+        ACCEPTED = "accepted", _("accepted")
+        NOTICED = "noticed", _("under public notice")
+        IN_FORCE = "in_force", _("in force")
+        DONE = "done", _("done")
+        DECLINED = "declined", _("declined")
+        ENDED = "ended", _("ended")
+        WITHDRAWN = "withdrawn", _("withdrawn")
+        REPLACED = "replaced", _("replaced")
+        CANCELLED = "cancelled", _("cancelled")
+        REVOKED = "revoked", _("revoked")
+
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     kind = models.CharField(_("kind"), max_length=12, choices=Kind, default=Kind.FIRST)
     resource = models.ForeignKey(
@@ -39,6 +54,7 @@ class Registration(Stateful):
     )
     registrar = models.ForeignKey(Party, on_delete=models.PROTECT, related_name="registry", verbose_name=_("registrar"))
     evidenced_on = models.DateField(_("evidence deposited on"), null=True, blank=True)
+    state = models.CharField(_("state"), max_length=20, choices=State, default=State.DRAFT, editable=False)
     changes = models.JSONField(_("changes"), default=dict, blank=True)
     asked = models.BooleanField(_("missing material asked for"), default=False, editable=False)
     code = models.CharField(_("registration code"), max_length=60, blank=True, editable=False)
@@ -129,8 +145,14 @@ class Objection(Stateful):
 
     machine = machines.OBJECTION
 
+    class State(models.TextChoices):
+        MADE = "made", _("to be decided")
+        UPHELD = "upheld", _("upheld")
+        DISMISSED = "dismissed", _("dismissed")
+
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     registration = models.ForeignKey(Registration, on_delete=models.PROTECT, related_name="objections")
+    state = models.CharField(_("state"), max_length=20, choices=State, default=State.MADE, editable=False)
     name = models.CharField(_("name of who objects"), max_length=200)
     contact = models.CharField(_("contact"), max_length=200)
     text = models.TextField(_("objection"), max_length=5_000)

@@ -20,7 +20,21 @@ MAGIC = {
 
 
 def store(party: Party, upload: UploadedFile, by: User | None = None) -> Document:
-    """Keep an upload for `party`. Raises Problem body_too_large or media_type_unsupported.
+    """Keep an upload for `party`. Raises Problem as `check` does."""
+    media_type = check(upload)
+    sha256, size = _write(upload)
+    return Document.objects.create(
+        party=party,
+        name=Path(str(upload.name)).name[:200],
+        media_type=media_type,
+        size=size,
+        sha256=sha256,
+        added_by=by,
+    )
+
+
+def check(upload: UploadedFile) -> str:
+    """The type of an upload that may be kept. Raises Problem body_too_large or media_type_unsupported.
 
     The type is judged by the file's first bytes, not by what the browser says.
     """
@@ -32,15 +46,7 @@ def store(party: Party, upload: UploadedFile, by: User | None = None) -> Documen
     if not first.startswith(MAGIC.get(media_type, b"\0")):
         raise Problem("media_type_unsupported", hint="PDF, PNG, JPEG, DOCX or XLSX")
     upload.seek(0)
-    sha256, size = _write(upload)
-    return Document.objects.create(
-        party=party,
-        name=Path(str(upload.name)).name[:200],
-        media_type=media_type,
-        size=size,
-        sha256=sha256,
-        added_by=by,
-    )
+    return media_type
 
 
 def path_of(sha256: str) -> Path:

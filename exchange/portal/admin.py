@@ -1,27 +1,38 @@
-"""The admin: each person sees the objects of their own parties, and more only where guardian shares it.
+"""The admin: a desk for each kind of object. What desks have in common stands in `desks`.
 
 No rule lives here: saving goes through the registries, so that every change is a record in the log.
 """
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
-from django.contrib.admin.helpers import ActionForm
+from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
-from django.db.models import Model, Q, QuerySet
-from django.forms import ModelForm
+from django.db import transaction
+from django.db.models import F, Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
-from guardian.shortcuts import get_objects_for_user
 
-from catalog import authorizing
-from catalog import registry as catalog_registry
-from catalog.models import Authorization, Column, Domain, Product, Resource, Snapshot
+from catalog import authorizing, registration
+from catalog.models import (
+    Authorization,
+    Column,
+    Domain,
+    Objection,
+    Plan,
+    Product,
+    Registration,
+    RegistrationItem,
+    Resource,
+    Snapshot,
+)
 from exchange.audit.models import Checkpoint, Record
-from exchange.errors import CODES, Problem
-from exchange.parties.models import Accreditation, Client, Document, Membership, Notice, Party, Role, User
+from exchange.errors import Problem
+from exchange.parties import acts, days, documents
+from exchange.parties.acts import parties_of
+from exchange.parties.models import Accreditation, Client, Day, Document, Membership, Notice, Party, Role, User
+from exchange.portal.desks import ReadOnly, Registered, Stepped, step, transition
+from exchange.portal.texts import told
 from licensing import registry as licence_registry
 from licensing.models import Licence
 from settlement.models import Account, JoinedProduct, MeteredQuery, Transfer, Usage
@@ -32,138 +43,6 @@ admin.site.index_title = _("Work")
 # Tokens and grants are nobody's to look at; clients have an admin below.
 admin.site.unregister([model for model in list(admin.site._registry) if model._meta.app_label == "oauth2_provider"])
 admin.site.unregister(Client)
-
-
-def parties_of(user: User) -> QuerySet[Party]:
-    return Party.objects.filter(memberships__user=user, state=Party.State.ACTIVE)
-
-
-class OwnObjects(admin.ModelAdmin):
-    """Rows are found by their party column; guardian's shares come on top. Nothing is ever deleted."""
-
-    party_paths: ClassVar[tuple[str, ...]] = ()
-    may_add_as: ClassVar[tuple[str, ...]] = ()  # roles whose members may add
-    changed_by: ClassVar[tuple[str, ...]] = ()  # paths to the party whose members may change; seeing is not changing
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows = super().get_queryset(request)
-        user = request.user
-        if user.is_superuser:
-            return rows
-        shared = get_objects_for_user(user, f"{self.opts.app_label}.view_{self.opts.model_name}", self.model)
-        return rows.filter(owned(self.party_paths, user) | Q(pk__in=shared.values("pk"))).distinct()
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.is_active and request.user.is_staff)
-
-    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return self.has_module_permission(request)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return request.user.is_superuser or self._acts_as(request, self.may_add_as)
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        if obj is None or request.user.is_superuser:
-            return self.has_add_permission(request)
-        mine = self.model._default_manager.filter(owned(self.changed_by, request.user), pk=obj.pk)
-        return self.has_add_permission(request) and mine.exists()
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Whoever adds an object for a party adds it for a party of their own."""
-        if db_field.name in self.party_paths and not request.user.is_superuser:
-            kwargs["queryset"] = parties_of(request.user)
-        return super().formfield_for_foreignkey(db_field, request, **kwargs)
-
-    @staticmethod
-    def _acts_as(request: HttpRequest, roles: Sequence[str]) -> bool:
-        return parties_of(request.user).filter(accreditations__role__in=roles).exists()
-
-
-class Registered(OwnObjects):
-    """Objects whose changes go through a registry."""
-
-    registry: ClassVar[Any] = catalog_registry
-
-    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm, change: bool) -> None:
-        actor = str(request.user.pk)
-        if not change:
-            self.registry.do_create(obj, actor)
-        elif form.changed_data:
-            own = {field.name for field in obj._meta.concrete_fields}
-            self.registry.do_change(obj, actor, [name for name in form.changed_data if name in own])
-
-    def move(self, request: HttpRequest, rows: QuerySet[Any], to: str) -> None:
-        for row in rows:
-            try:
-                self.registry.do_transition(row, to, str(request.user.pk))
-            except Problem as problem:
-                self.message_user(request, f"{row}: {problem_text(problem, request)}", messages.ERROR)
-            else:
-                self.message_user(request, f"{row}: {row.get_state_display()}", messages.SUCCESS)
-
-
-def problem_text(problem: Problem, request: HttpRequest) -> str:
-    row = CODES[problem.code]
-    title = row.zh if str(getattr(request, "LANGUAGE_CODE", "zh")).startswith("zh") else row.en
-    return f"{title} {problem.detail}".strip()
-
-
-def transition(to: str, label: Any, paths: tuple[str, ...]) -> Any:
-    """An admin action that moves the selected rows to a state, for members of the parties that `paths` name."""
-
-    @admin.action(description=label)
-    def act(model_admin: Registered, request: HttpRequest, rows: QuerySet[Any]) -> None:
-        theirs = rows if request.user.is_superuser else rows.filter(owned(paths, request.user))
-        for row in rows.exclude(pk__in=theirs.values("pk")):
-            model_admin.message_user(request, f"{row}: {_('Your party may not do this.')}", messages.ERROR)
-        model_admin.move(request, theirs, to)
-
-    act.__name__ = f"to_{to}"
-    return act
-
-
-class WithReason(ActionForm):
-    """Beside the choice of a step, its reason."""
-
-    reason = forms.CharField(label=_("reason"), max_length=2_000, required=False)
-
-
-def step(name: str, label: Any) -> Any:
-    """An admin action that takes a step of an authorization; who may is for the machine to say."""
-
-    @admin.action(description=label)
-    def act(model_admin: Registered, request: HttpRequest, rows: QuerySet[Any]) -> None:
-        for row in rows:
-            try:
-                row = authorizing.do_step(row, name, request.user, request.POST.get("reason", ""))
-            except Problem as problem:
-                model_admin.message_user(request, f"{row}: {problem_text(problem, request)}", messages.ERROR)
-            else:
-                model_admin.message_user(request, f"{row}: {row.get_state_display()}", messages.SUCCESS)
-
-    act.__name__ = f"step_{name}"
-    return act
-
-
-def owned(paths: Sequence[str], user: User) -> Q:
-    """The rows whose party at one of `paths` is one of the user's."""
-    mine = Q(pk__in=[])
-    for path in paths:
-        mine |= Q(**{f"{path}__in": parties_of(user)})
-    return mine
-
-
-class ReadOnly(OwnObjects):
-    """Evidence: looked at, never edited."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
 
 
 class ColumnsInline(admin.TabularInline):
@@ -195,34 +74,192 @@ class ResourceAdmin(Registered):
     )
 
 
-@admin.register(Authorization)
-class AuthorizationAdmin(Registered):
-    party_paths = ("authority", "operator")
+def _plans(request: HttpRequest) -> QuerySet[Plan]:
+    mine = parties_of(request.user)
+    return Plan.objects.filter(Q(authority__in=mine) | Q(body__in=mine))
+
+
+class Authorizing(Stepped):
+    """Plans and authorizations."""
+
+    open = staticmethod(authorizing.do_open)
+    take = staticmethod(authorizing.do_step)
     may_add_as = (Role.AUTHORITY,)
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.related_model is Plan and not request.user.is_superuser:
+            kwargs["queryset"] = _plans(request)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+
+@admin.register(Plan)
+class PlanAdmin(Authorizing):
+    party_paths = ("body", "authority")
+    names_others = ("authority",)
+    changed_by = ("body",)
+    list_display = ("code", "name_zh", "mode", "body", "authority", "state")
+    list_filter = ("mode", "state")
+    actions = (
+        step("submit", _("Submit")),
+        step("send_back", _("Send back")),
+        step("approve", _("Approve")),
+        step("file", _("File")),
+        step("withdraw", _("Withdraw")),
+    )
+
+
+@admin.register(Authorization)
+class AuthorizationAdmin(Authorizing):
+    party_paths = ("authority", "operator")
+    names_others = ("operator",)
     changed_by = ("authority",)
     list_display = ("code", "name_zh", "mode", "operator", "since", "until", "state")
     list_filter = ("mode", "state")
     filter_horizontal = ("merchants", "listed", "excluded")
-    readonly_fields = ("state",)
+    readonly_fields = ("state", "published_on")
     actions = (
         step("submit", _("Submit")),
+        step("send_back", _("Send back")),
         step("sign", _("Sign")),
         step("publish", _("Publish")),
         step("suspend", _("Suspend")),
         step("resume", _("Resume")),
         step("end", _("End")),
     )
-    action_form = WithReason
 
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """What is submitted is not edited any more."""
-        drafted = obj is None or obj.state == Authorization.State.DRAFT or request.user.is_superuser
-        return drafted and super().has_change_permission(request, obj)
+
+class ItemForm(forms.ModelForm):
+    """An item with a file to take in."""
+
+    file = forms.FileField(label=_("document"), required=False)
+
+    class Meta:
+        model = RegistrationItem
+        fields = ("what", "text")
+
+    def clean_file(self) -> Any:
+        """Keeps the file. Raises ValidationError where it is no document."""
+        file = self.cleaned_data["file"]
+        if file is None:
+            return None
+        try:
+            documents.check(file)
+        except Problem as problem:
+            raise forms.ValidationError(told(problem)) from None
+        return file
+
+
+class ItemsInline(admin.TabularInline):
+    model = RegistrationItem
+    form = ItemForm
+    extra = 0
+    max_num = len(RegistrationItem.What)
+    readonly_fields = ("document",)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return True  # who sees the application sees its items
+
+    def has_change_permission(self, request: HttpRequest, obj: Registration | None = None) -> bool:
+        return obj is None or obj.state in RegistrationAdmin.edited_in
+
+    def has_add_permission(self, request: HttpRequest, obj: Registration | None = None) -> bool:
+        return self.has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Registration | None = None) -> bool:
+        return self.has_change_permission(request, obj)
+
+
+@admin.register(Registration)
+class RegistrationAdmin(Stepped):
+    """The registrar's work list and the registrant's applications; what is due first stands on top."""
+
+    open = staticmethod(registration.do_open)
+    take = staticmethod(registration.do_step)
+    party_paths = ("registrant", "registrar")
+    names_others = ("registrar",)
+    may_add_as = (Role.HOLDER, Role.OPERATOR, Role.MERCHANT)
+    changed_by = ("registrant",)
+    edited_in = ("draft", "returned")
+    list_display = ("__str__", "kind", "registrant", "state", "due_on", "code", "until")
+    list_filter = ("state", "kind", ("due_on", admin.DateFieldListFilter))
+    ordering = (F("due_on").asc(nulls_last=True), "-id")
+    readonly_fields = ("state", "due_on", "code", "since", "until")
+    inlines = (ItemsInline,)
+    actions = (
+        step("submit", _("Submit")),
+        step("ask", _("Ask for missing material")),
+        step("accept", _("Accept")),
+        step("decline", _("Decline")),
+        step("publish", _("Put under notice")),
+        step("enter", _("Enter")),
+        step("end", _("End for an objection")),
+        step("withdraw", _("Withdraw")),
+        step("revoke", _("Revoke")),
+    )
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.name == "operator":  # the authority names another party here
-            return admin.ModelAdmin.formfield_for_foreignkey(self, db_field, request, **kwargs)
+        if not request.user.is_superuser:
+            mine = parties_of(request.user)
+            if db_field.name == "resource":
+                kwargs["queryset"] = Resource.objects.filter(holder__in=mine)
+            if db_field.name == "product":
+                kwargs["queryset"] = Product.objects.filter(merchant__in=mine)
+            if db_field.name == "registrar":
+                kwargs["queryset"] = Party.objects.filter(accreditations__role=Role.REGISTRAR).distinct()
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def save_formset(self, request: HttpRequest, form: forms.ModelForm, formset: Any, change: bool) -> None:
+        """Items with their files, which are kept as the registrant's documents."""
+        for each in formset.forms:
+            if upload := each.cleaned_data.get("file"):
+                each.instance.document = documents.store(form.instance.registrant, upload, request.user)
+        formset.save()
+
+
+@admin.register(Objection)
+class ObjectionAdmin(Stepped):
+    """Made in the hall, decided here."""
+
+    take = staticmethod(registration.do_decide)
+    party_paths = ("registration__registrar",)
+    edited_in = ()
+    list_display = ("name", "registration", "made_on", "state")
+    list_filter = ("state",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    actions = (step("uphold", _("Uphold")), step("dismiss", _("Dismiss")))
+
+
+@admin.register(Day)
+class DayAdmin(admin.ModelAdmin):
+    """Days that are worked or not against the week; who registers may look and add, nothing is deleted."""
+
+    list_display = ("day", "name", "worked", "provisional", "edited")
+    list_filter = ("worked", "provisional")
+    date_hierarchy = "day"
+    fields = ("day", "worked", "name")
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return bool(request.user.is_active and request.user.is_staff)
+
+    has_module_permission = has_view_permission
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        registrars = parties_of(request.user).filter(accreditations__role=Role.REGISTRAR)
+        return request.user.is_superuser or registrars.exists()
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self.has_add_permission(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Day, form: forms.ModelForm, change: bool) -> None:
+        with transaction.atomic():
+            days.do_edit(obj, actor=str(request.user.pk))
+            acts.reset_clocks()
 
 
 @admin.register(Product)

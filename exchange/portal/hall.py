@@ -7,7 +7,6 @@ from django.core.files.uploadedfile import UploadedFile
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
-from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from catalog import registration
@@ -15,9 +14,9 @@ from catalog.models import Objection, Registration, Resource
 from exchange.api.limits import Rate
 from exchange.audit import proofs
 from exchange.audit.models import Record
-from exchange.errors import CODES, Problem
+from exchange.errors import Problem
 from exchange.parties import days, documents
-from exchange.parties.models import Named
+from exchange.portal.texts import named, told
 
 OBJECTIONS = Rate(per_minute=1, burst=5)
 MOST = 200  # notices on the page
@@ -91,21 +90,6 @@ def shown(found: Registration) -> Registration:
     found.what = found.subject._meta.verbose_name
     found.left = days.calendar().left(timezone.localdate(), found.due_on) if found.due_on else -1
     return found
-
-
-def named(thing: Named) -> str:
-    """A name in the reader's language, else in Chinese."""
-    return (english() and thing.name_en) or thing.name_zh
-
-
-def told(problem: Problem) -> str:
-    """What went wrong, in the reader's language."""
-    row = CODES[problem.code]
-    return f"{row.en if english() else row.zh} {problem.detail}".strip()
-
-
-def english() -> bool:
-    return (get_language() or "").startswith("en")
 
 
 def _entered(code: str) -> Registration:

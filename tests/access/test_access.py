@@ -18,11 +18,11 @@ from django.urls import URLPattern, get_resolver, reverse
 from django.utils import timezone
 from oauth2_provider.models import get_access_token_model
 
-from catalog.models import Resource
+from catalog.models import Objection, Resource
 from exchange.audit import sequencer
 from exchange.audit.models import Checkpoint, Record
 from exchange.parties.documents import store
-from exchange.parties.models import Accreditation, Membership, Party, Role, User
+from exchange.parties.models import Accreditation, Day, Membership, Party, Role, User
 from exchange.parties.notices import tell
 from settlement.models import JoinedProduct, MeteredQuery, Transfer, Usage
 from tests.market import BY_STATION, PURPOSE, Market
@@ -65,6 +65,10 @@ PEOPLE = ("stranger", "buyer", "merchant", "holder", "operator", "authority", "r
 ADMIN = {
     "catalog.resource": ("holder root", "stranger holder root", "holder root"),
     "catalog.authorization": ("authority operator root", "stranger authority root", "root"),  # it is in force
+    "catalog.plan": ("authority root", "stranger authority root", "root"),  # it is filed
+    "catalog.registration": ("holder root", "stranger holder merchant operator root", "root"),  # it is in force
+    "catalog.objection": ("root", "", ""),
+    "parties.day": ("stranger buyer merchant holder operator authority root", "stranger root", "stranger root"),
     "catalog.product": ("merchant operator root", "stranger merchant root", "merchant root"),
     "catalog.snapshot": ("holder root", "", ""),
     "licensing.licence": ("merchant buyer root", "stranger merchant root", "merchant root"),
@@ -94,7 +98,7 @@ PAGES = {
     "admin/autocomplete/": (302, 403, 403),
     "admin/jsi18n/": (302, 200, 200),
     "admin/r/<path:content_type_id>/<path:object_id>/": (302, 404, 404),  # our objects have no other page
-    "admin/^(?P<app_label>auth|catalog|licensing|settlement|parties|audit)/$": (302, 200, 200),
+    "admin/^(?P<app_label>auth|catalog|parties|licensing|settlement|audit)/$": (302, 200, 200),
     "admin/parties/user/<id>/password/": (302, 403, 200),
     "admin/(?P<url>.*)$": (302, 404, 404),
 }
@@ -149,7 +153,13 @@ def objects(market: Market, query: str, users: dict[str, User]) -> dict[str, Any
     joined = JoinedProduct.objects.create(
         query=asked, product=market.guarded, licence=market.licence, snapshot="s", terms={}, price=0
     )
+    entry = market.air.registrations.get()
+    paper = store(entry.registrar, SimpleUploadedFile("proof.pdf", b"%PDF-1.7\n%%EOF\n", "application/pdf"))
+    objection = Objection.objects.create(
+        registration=entry, name="n", contact="c", text="t", evidence=paper, made_on=timezone.localdate(), state="made"
+    )
     found = [
+        market.authorization.plan, entry, objection, Day.objects.first(),
         market.air, market.air.snapshot, market.domain, market.authorization, market.open, market.open_licence,
         asked, joined, Usage.objects.get(query=asked), hold, hold.debit, Record.objects.first(),
         Checkpoint.objects.first(),
@@ -220,7 +230,7 @@ def test_the_admins_own_pages_answer_as_the_table_says(cast: Cast) -> None:
     kind = ContentType.objects.get_for_model(Resource)
     values = {
         "<path:content_type_id>": kind.pk, "<path:object_id>": cast.market.air.pk,
-        "<id>": cast.objects["parties.user"].pk, "^(?P<app_label>auth|catalog|licensing|settlement|parties|audit)/$":
+        "<id>": cast.objects["parties.user"].pk, "^(?P<app_label>auth|catalog|parties|licensing|settlement|audit)/$":
         "catalog/", "(?P<url>.*)$": "no/such/page/",
     }  # fmt: skip
     found = {}

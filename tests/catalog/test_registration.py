@@ -12,8 +12,8 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog import codes, registration, registry
-from catalog.models import Domain, Objection, Registration, RegistrationItem, Resource
+from catalog import codes, machines, registration, registry
+from catalog.models import Authorization, Domain, Objection, Plan, Registration, RegistrationItem, Resource
 from exchange.audit.models import Record
 from exchange.days import years_after
 from exchange.errors import Problem
@@ -93,6 +93,15 @@ def object_to(made: Registration, office: Office) -> Objection:
     return registration.do_object(
         Objection(registration=made, name="张三", contact="13800000000", text="数据属于我", evidence=document(office))
     )
+
+
+def test_every_state_of_a_machine_has_its_name() -> None:
+    found = [
+        (Registration, machines.REGISTRATION), (Registration, machines.CANCELLATION), (Objection, machines.OBJECTION),
+        (Plan, machines.PLAN), (Authorization, machines.AUTHORIZATION),
+    ]  # fmt: skip
+    for model, machine in found:
+        assert set(machine.states()) <= set(model.State.values)
 
 
 # The way of a first registration

@@ -1,0 +1,194 @@
+"""What every desk of the admin has in common: people see the objects of their own parties, and more only where
+guardian shares it. No rule lives here: what changes anything is a registry's.
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.db import transaction
+from django.db.models import Model, Q, QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext_lazy as _
+from guardian.shortcuts import get_objects_for_user
+
+from catalog import registry as catalog_registry
+from exchange.errors import Problem
+from exchange.parties import acts
+from exchange.parties.acts import parties_of
+from exchange.parties.models import Document, User
+from exchange.portal.texts import told
+
+
+class WithReason(ActionForm):
+    """Beside the choice of a step, its reason."""
+
+    reason = forms.CharField(label=_("reason"), max_length=2_000, required=False)
+
+
+class Refused(Exception):
+    """A registry refused a form; the text is for the person."""
+
+
+class OwnObjects(admin.ModelAdmin):
+    """Rows are found by their party column; guardian's shares come on top. Nothing is ever deleted."""
+
+    party_paths: ClassVar[tuple[str, ...]] = ()
+    may_add_as: ClassVar[tuple[str, ...]] = ()  # roles whose members may add
+    names_others: ClassVar[tuple[str, ...]] = ()  # of party_paths, those that name another's party
+    changed_by: ClassVar[tuple[str, ...]] = ()  # paths to the party whose members may change; seeing is not changing
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = super().get_queryset(request)
+        user = request.user
+        if user.is_superuser:
+            return rows
+        shared = get_objects_for_user(user, f"{self.opts.app_label}.view_{self.opts.model_name}", self.model)
+        return rows.filter(owned(self.party_paths, user) | Q(pk__in=shared.values("pk"))).distinct()
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_active and request.user.is_staff)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self.has_module_permission(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_superuser or self._acts_as(request, self.may_add_as)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        if obj is None or request.user.is_superuser:
+            return self.has_add_permission(request)
+        mine = self.model._default_manager.filter(owned(self.changed_by, request.user), pk=obj.pk)
+        return self.has_add_permission(request) and mine.exists()
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Whoever adds an object for a party adds it for a party of their own, with documents of their own."""
+        if not request.user.is_superuser:
+            if db_field.name in self.party_paths and db_field.name not in self.names_others:
+                kwargs["queryset"] = parties_of(request.user)
+            elif db_field.related_model is Document:
+                kwargs["queryset"] = Document.objects.filter(party__in=parties_of(request.user))
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    @staticmethod
+    def _acts_as(request: HttpRequest, roles: Sequence[str]) -> bool:
+        return parties_of(request.user).filter(accreditations__role__in=roles).exists()
+
+
+class Registered(OwnObjects):
+    """Objects whose changes go through a registry."""
+
+    registry: ClassVar[Any] = catalog_registry
+
+    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm, change: bool) -> None:
+        actor = str(request.user.pk)
+        if not change:
+            self.registry.do_create(obj, actor)
+        elif form.changed_data:
+            own = {field.name for field in obj._meta.concrete_fields}
+            self.registry.do_change(obj, actor, [name for name in form.changed_data if name in own])
+
+    def move(self, request: HttpRequest, rows: QuerySet[Any], to: str) -> None:
+        for row in rows:
+            try:
+                self.registry.do_transition(row, to, str(request.user.pk))
+            except Problem as problem:
+                self.message_user(request, f"{row}: {told(problem)}", messages.ERROR)
+            else:
+                self.message_user(request, f"{row}: {row.get_state_display()}", messages.SUCCESS)
+
+
+def transition(to: str, label: Any, paths: tuple[str, ...]) -> Any:
+    """An admin action that moves the selected rows to a state, for members of the parties that `paths` name."""
+
+    @admin.action(description=label)
+    def act(model_admin: Registered, request: HttpRequest, rows: QuerySet[Any]) -> None:
+        theirs = rows if request.user.is_superuser else rows.filter(owned(paths, request.user))
+        for row in rows.exclude(pk__in=theirs.values("pk")):
+            model_admin.message_user(request, f"{row}: {_('Your party may not do this.')}", messages.ERROR)
+        model_admin.move(request, theirs, to)
+
+    act.__name__ = f"to_{to}"
+    return act
+
+
+class Stepped(OwnObjects):
+    """Things with a machine: opened as a draft, edited until they are submitted, and moved by steps with reasons."""
+
+    action_form = WithReason
+    edited_in: ClassVar[tuple[str, ...]] = ("draft",)
+    readonly_fields: ClassVar[Sequence[str]] = ("state", "due_on")
+
+    @staticmethod
+    def open(thing: Any, by: User) -> Any:
+        raise NotImplementedError
+
+    @staticmethod
+    def take(thing: Any, name: str, by: User, reason: str) -> Any:
+        raise NotImplementedError
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        editable = obj is None or obj.state in self.edited_in or request.user.is_superuser
+        return editable and super().has_change_permission(request, obj)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm, change: bool) -> None:
+        """Raises nothing: what a registry refuses is said beside the form, and the draft is not there."""
+        if change:
+            with transaction.atomic():
+                super().save_model(request, obj, form, change)
+                acts.record(obj, f"{obj.machine.name}.edited", request.user, fields=sorted(form.changed_data))
+            return
+        try:
+            self.open(obj, request.user)
+        except Problem as problem:
+            raise Refused(told(problem)) from None
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            with transaction.atomic():
+                return super().changeform_view(request, *args, **kwargs)
+        except Refused as refused:
+            self.message_user(request, str(refused), messages.ERROR)
+            return redirect(request.get_full_path())
+
+
+def step(name: str, label: Any) -> Any:
+    """An admin action that takes a step; who may is for the machine to say."""
+
+    @admin.action(description=label)
+    def act(model_admin: Stepped, request: HttpRequest, rows: QuerySet[Any]) -> None:
+        for row in rows:
+            try:
+                row = model_admin.take(row, name, request.user, request.POST.get("reason", ""))
+            except Problem as problem:
+                model_admin.message_user(request, f"{row}: {told(problem)}", messages.ERROR)
+            else:
+                model_admin.message_user(request, f"{row}: {row.get_state_display()}", messages.SUCCESS)
+
+    act.__name__ = f"step_{name}"
+    return act
+
+
+def owned(paths: Sequence[str], user: User) -> Q:
+    """The rows whose party at one of `paths` is one of the user's."""
+    mine = Q(pk__in=[])
+    for path in paths:
+        mine |= Q(**{f"{path}__in": parties_of(user)})
+    return mine
+
+
+class ReadOnly(OwnObjects):
+    """Evidence: looked at, never edited."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False

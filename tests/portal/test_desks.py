@@ -1,0 +1,138 @@
+"""The desks of registrant and registrar in a real browser, and what they refuse in words one understands."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.contrib.messages import get_messages
+from django.test import Client as Browser
+from playwright.sync_api import Page
+
+from catalog.models import Registration
+from exchange.parties.models import Day, Document, User
+from fixtures import city
+from tests.catalog.test_registration import Office, noticed_enough, office  # noqa: F401
+from tests.portal.test_pages import browser, page, shot  # noqa: F401
+
+Open = Callable[..., Page]
+ITEMS = {"source": "依法采集", "description": "航班", "uses": "统计", "scenarios": "保险", "risk": "低"}
+
+
+def enter(open_page: Open, url: str, party: object, name: str, duty: str = "editor", language: str = "zh-CN") -> Page:
+    """Somebody of the party at their desk."""
+    _, password = city.hire(party, name, duty)
+    desk = open_page(language)
+    desk.goto(f"{url}/admin/")
+    desk.fill("#id_username", name)
+    desk.fill("#id_password", password)
+    desk.click("input[type=submit]")
+    return desk
+
+
+def take(desk: Page, url: str, step: str, reason: str = "") -> str:
+    """Take a step of the one registration in the list; what the desk says."""
+    desk.goto(f"{url}/admin/catalog/registration/")
+    desk.locator("input.action-select").first.check()
+    desk.select_option("select[name=action]", f"step_{step}")
+    desk.fill("input[name=reason]", reason)
+    desk.click("button[name=index]")
+    return desk.locator(".messagelist").inner_text()
+
+
+def test_a_resource_is_registered_at_the_desks(office: Office, server: str, page: Open, tmp_path: Path) -> None:  # noqa: F811
+    paper = tmp_path / "evidence.pdf"
+    paper.write_bytes(b"%PDF-1.7 evidence")
+    holder = enter(page, server, office.people.holder, "jiao")
+    holder.goto(f"{server}/admin/catalog/registration/add/")
+    holder.select_option("#id_resource", str(office.resource.pk))
+    holder.select_option("#id_registrant", str(office.people.holder.pk))
+    holder.select_option("#id_registrar", str(office.people.registrar.pk))
+    holder.fill("#id_evidenced_on", "2026-01-05")
+    for number, (what, text) in enumerate(ITEMS.items()):
+        holder.locator(".add-row a").click()
+        holder.select_option(f"#id_items-{number}-what", what)
+        holder.fill(f"#id_items-{number}-text", text)
+    holder.locator(".add-row a").click()
+    holder.select_option("#id_items-5-what", "evidence")
+    holder.set_input_files("#id_items-5-file", paper)
+    shot(holder, "desk-application")
+    holder.click("input[name=_save]")
+    made = Registration.objects.get()
+    assert (made.state, made.items.count()) == ("draft", 6)
+    assert made.items.get(what="evidence").document == Document.objects.get(party=office.people.holder)
+    assert "已提交" in take(holder, server, "submit") or Registration.objects.get().state == "applied"
+    clerk = enter(page, server, office.people.registrar, "deng")
+    assert "请填写理由" in take(clerk, server, "ask")
+    for step in ("accept", "publish"):
+        take(clerk, server, step)
+    assert "公示期未满" in take(clerk, server, "enter") or "此操作由其他主体办理" in clerk.content()
+    shot(clerk, "desk-registrar")
+    noticed_enough(made)
+    head = enter(page, server, office.people.registrar, "zhang", "approver")
+    take(head, server, "enter")
+    made.refresh_from_db()
+    assert made.state == "in_force"
+    head.goto(f"{server}/registrations/{made.code}/")
+    assert head.get_by_text(made.code).first.is_visible()
+
+
+@pytest.fixture
+def clerk(office: Office) -> Browser:  # noqa: F811
+    return logged_in(office.clerk)
+
+
+def logged_in(user: User) -> Browser:
+    browser = Browser(HTTP_HOST="localhost", headers={"accept-language": "zh-CN"})  # noqa: F811
+    browser.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    return browser
+
+
+def form_of(office: Office, **more: object) -> dict[str, object]:  # noqa: F811
+    form = {"kind": "first", "resource": office.resource.pk, "registrant": office.people.holder.pk,
+            "registrar": office.people.registrar.pk, "changes": "{}", "items-TOTAL_FORMS": 0,
+            "items-INITIAL_FORMS": 0}  # fmt: skip
+    return form | more
+
+
+def test_a_second_application_is_refused_in_words_and_leaves_nothing(office: Office) -> None:  # noqa: F811
+    office.draft()
+    answer = logged_in(office.holder).post("/admin/catalog/registration/add/", form_of(office))
+    assert [str(message) for message in get_messages(answer.wsgi_request)] == ["已有登记事项正在办理"]
+    assert Registration.objects.count() == 1
+
+
+def test_nobody_applies_for_another_partys_resource(office: Office) -> None:  # noqa: F811
+    stranger = logged_in(office.stranger)
+    assert stranger.post("/admin/catalog/registration/add/", form_of(office)).status_code == 403
+    assert not Registration.objects.exists()
+
+
+def test_a_file_that_is_no_document_is_told_beside_its_field(office: Office) -> None:  # noqa: F811
+    from django.core.files.uploadedfile import SimpleUploadedFile
+
+    form = form_of(office) | {"items-TOTAL_FORMS": 1, "items-0-what": "evidence", "items-0-text": ""}
+    form["items-0-file"] = SimpleUploadedFile("x.exe", b"MZ", "application/octet-stream")
+    answer = logged_in(office.holder).post("/admin/catalog/registration/add/", form)
+    assert "不支持的请求格式" in answer.content.decode()
+    assert not Registration.objects.exists()
+    assert not Document.objects.exists()
+
+
+def test_what_is_submitted_is_not_edited(office: Office) -> None:  # noqa: F811
+    from catalog import registration
+
+    made = registration.do_step(office.draft(), "submit", office.holder)
+    answer = logged_in(office.holder).post(f"/admin/catalog/registration/{made.pk}/change/", form_of(office))
+    assert answer.status_code == 403
+
+
+def test_a_registrar_adds_a_holiday_and_clocks_move(office: Office, clerk: Browser) -> None:  # noqa: F811
+    from catalog import registration
+
+    made = registration.do_step(office.draft(), "submit", office.holder)
+    answer = clerk.post("/admin/parties/day/add/", {"day": made.due_on, "name": "停工"})
+    assert answer.status_code == 302
+    assert Day.objects.get(day=made.due_on).edited
+    before = made.due_on
+    made.refresh_from_db()
+    assert made.due_on > before
