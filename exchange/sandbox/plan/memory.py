@@ -20,7 +20,8 @@ GROUP, STATE = 128, 24  # bytes of a group, and of each total in it
 
 def needed(query: AggregateQuery, manifest: Manifest, terms: Terms, threads: int) -> int:
     """The most bytes, beside the snapshot's own table, that a query of `guarded` or `private` may take; 0 on `open`,
-    which has nothing to hide. `manifest.rows` is public, on `private` the declared number."""
+    which has nothing to hide. `manifest.rows` is public, on `private` the declared number. What quantiles count has
+    a bound of its own (ranks.MOST_COUNTS)."""
     profile = Profile(terms.profile)
     if profile is Profile.OPEN:
         return 0
@@ -28,8 +29,8 @@ def needed(query: AggregateQuery, manifest: Manifest, terms: Terms, threads: int
     manifest = replace(manifest, entities=manifest.entities or manifest.rows)
     for size in sizes(grids(query, manifest.schema)):
         sets = sum(_set(part.column, manifest, size, threads) for part in totals if part.total is Total.ENTITIES)
-        looked = min(manifest.rows, manifest.entities * size) * (GROUP + STATE * len(totals))
-        most = max(most, sets, looked if profile is Profile.GUARDED else 0)
+        looked = min(manifest.rows, manifest.entities * size) if profile is Profile.GUARDED else 0
+        most = max(most, sets + (size + looked) * (GROUP + STATE * len(totals)))
     return most
 
 
