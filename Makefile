@@ -58,7 +58,7 @@ attacks: $(DEV) ## run the attacks on what is released, and print their scores
 
 soak: $(DEV) ## the same attacks many times over, for half an hour; one table (writes build/soak.txt)
 	@mkdir -p build
-	@SLUICE_SOAK=1 $(PY) -m pytest -q -s --timeout=3600 tests/attacks tests/sandbox/test_private.py $(ARGS) \
+	@SLUICE_SOAK=1 $(PY) -m pytest -q --timeout=3600 tests/attacks tests/sandbox/test_private.py $(ARGS) \
 		| tee build/soak.txt
 
 bench: $(DEV) ## run a benchmark (NAME=gateway); its last line is one JSON object

@@ -226,6 +226,17 @@ def test_a_table_too_large_to_be_looked_up_is_refused_by_its_public_number_of_ro
             query.joined(SALES, asked.joins, others)
 
 
+def test_the_memory_that_a_join_may_take_is_reckoned_with_by_public_figures() -> None:
+    schema = Schema((*SALES.schema.columns, Column("firm", Kind.STRING, Role.ENTITY)))
+    sales, guarded = replace(SALES, schema=schema, entities=30), Terms("guarded", 10)
+    asked = query.bind(sql.parse(SAME[0]), schema, Profile.GUARDED, OTHERS).query
+    sizes = []
+    for rows in (5, 100_000):
+        manifest = query.joined(sales, asked.joins, {"places": replace(PLACES, rows=rows)})
+        sizes.append(plan.memory(asked, manifest, guarded, threads=2))
+    assert sizes[1] - sizes[0] >= (100_000 - 5) * 105, "measured: at most 105 bytes a key"
+
+
 FORGED = [
     {"joins": [{"name": "places", "on": "shop", "key": "town", "inner": True}]},
     {"joins": [{"name": "places", "on": "amount", "key": "id", "inner": True}]},

@@ -114,10 +114,9 @@ ORDER = Order(
 )
 
 
-def task(order: Order, rows: int = 100_000) -> judge.Task:
-    return judge.task(
-        order, policy.parse(LAW), replace(MANIFEST, rows=rows), Settings("transport", rows_per_second=1_000_000)
-    )
+def task(order: Order, rows: int = 100_000, entities: int = 900) -> judge.Task:
+    manifest, settings = replace(MANIFEST, rows=rows, entities=entities), Settings("transport", rows_per_second=10**6)
+    return judge.task(order, policy.parse(LAW), manifest, settings)
 
 
 def test_a_task_knows_its_grid_and_its_deadline():
@@ -128,6 +127,12 @@ def test_a_task_knows_its_grid_and_its_deadline():
 
 def test_the_deadline_follows_from_what_is_public():
     assert task(ORDER, rows=1_000_000).deadline > task(ORDER).deadline == task(replace(ORDER, id="2")).deadline
+
+
+def test_a_query_that_some_data_might_not_fit_into_memory_is_refused_for_all_data():
+    with pytest.raises(Problem, match="query_too_large"):
+        task(ORDER, rows=10_000_000, entities=10_000_000)
+    assert task(ORDER, rows=10_000_000, entities=100_000)
 
 
 def test_the_query_names_no_column_that_the_product_does_not_have():
