@@ -1,11 +1,12 @@
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
+from django.utils.translation import gettext_lazy as _
 
 
 class PartiesConfig(AppConfig):
     name = "exchange.parties"
     label = "parties"
-    verbose_name = "Parties"
+    verbose_name = _("Parties")
 
     def ready(self) -> None:
         from exchange.parties import days

@@ -136,6 +136,7 @@ class ItemForm(forms.ModelForm):
     class Meta:
         model = RegistrationItem
         fields = ("what", "text")
+        widgets = {"text": forms.Textarea(attrs={"rows": 2, "cols": 60})}
 
     def clean_file(self) -> Any:
         """Keeps the file. Raises ValidationError where it is no document."""
