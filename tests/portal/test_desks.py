@@ -26,6 +26,7 @@ def enter(open_page: Open, url: str, party: object, name: str, duty: str = "edit
     desk.fill("#id_username", name)
     desk.fill("#id_password", password)
     desk.click("input[type=submit]")
+    desk.locator("#user-tools").wait_for()
     return desk
 
 
