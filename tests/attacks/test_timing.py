@@ -106,7 +106,7 @@ def bets(node: Running, resource: str, number: int, towns: int) -> float:
 
 def test_timing(node: Running, board: Write) -> None:
     """Hundreds of firms match, or nobody does: cells are released or suppressed, looked at once or twice."""
-    few, many = times(12, 50), times(40, 500)
+    few, many = times(12, 50), times(32, 500)
     board("control", bets(node, "stalls", few, 19), trials=few, at_least=least(0.98, few))
     for name, resource in (("guarded", "shops"), ("private", "staff")):
         board(name, bets(node, resource, many, 8), trials=many, at_most=most(0.5, many))
