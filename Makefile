@@ -64,7 +64,7 @@ soak: $(DEV) ## the same attacks many times over, in one table (also in build/so
 bench: $(DEV) ## run a benchmark (NAME=gateway); its last line is one JSON object
 	@$(PY) -m benchmarks $(NAME) $(ARGS)
 
-pages: $(DEV) ## write the pages that are generated: docs/errors.md
+pages: $(DEV) ## write the pages that are generated: docs/errors.md, docs/states.md
 	@$(PY) docs/generate.py
 
 pins: $(DEV) ## pin the newest versions that pyproject.toml allows (needs uv)

@@ -17,14 +17,8 @@ from exchange.money import BASIS_POINTS
 # From which states each transition may start.
 TRANSITIONS: dict[type[models.Model], dict[str, frozenset[str]]] = {
     Resource: {
-        "registered": frozenset({"draft", "suspended"}),
+        "registered": frozenset({"suspended"}),  # from a draft by catalog.registration only
         "suspended": frozenset({"registered"}),
-        "cancelled": frozenset({"draft", "registered", "suspended"}),
-    },
-    Authorization: {
-        "in_force": frozenset({"draft", "suspended"}),
-        "suspended": frozenset({"in_force"}),
-        "ended": frozenset({"in_force", "suspended"}),
     },
     Product: {
         "listed": frozenset({"draft", "suspended"}),
@@ -34,7 +28,7 @@ TRANSITIONS: dict[type[models.Model], dict[str, frozenset[str]]] = {
 }
 
 
-def do_transition(thing: Resource | Authorization | Product, to: str, actor: str, reason: str = "") -> None:
+def do_transition(thing: Resource | Product, to: str, actor: str, reason: str = "") -> None:
     """Move `thing` to state `to` and log it. Raises Problem field_invalid where it may not go there.
 
     The row is locked first, so of two people at once one is told that the state has changed.

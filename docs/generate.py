@@ -1,4 +1,4 @@
-"""Write the pages that are generated from the code: `make pages`. With --print, to standard output."""
+"""Write the pages that are generated from the code: `make pages`. With --print, all of them to standard output."""
 
 import sys
 from collections.abc import Iterator
@@ -8,7 +8,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
+from catalog import machines  # noqa: E402
 from exchange.errors import CODES  # noqa: E402
+from exchange.steps import Machine  # noqa: E402
 
 ERRORS = """\
 # Problem codes
@@ -29,6 +31,38 @@ No detail ever carries data, and whether and how a query is refused does not dep
 """
 
 
+STATES = """\
+# States
+
+Each procedure of the rules has one machine, in `catalog/machines.py`; these are drawn from there. A step names who may
+take it and the working days that its clock then gives the next one. Every step is a record in the log, and takes a
+lock: of two people at once the second is told that the state has changed. What approves is for people with that duty,
+never for who submitted; a refusal wants its reason.
+"""
+
+
+def states_page() -> str:
+    """docs/states.md, from the machines."""
+    found = {
+        "First registration, change, renewal": machines.REGISTRATION,
+        "Cancellation, correction": machines.CANCELLATION,
+        "Objection": machines.OBJECTION,
+        "Implementation plan": machines.PLAN,
+        "Authorization": machines.AUTHORIZATION,
+    }
+    return STATES + "".join(_machine(title, machine) for title, machine in found.items())
+
+
+def _machine(title: str, machine: Machine) -> str:
+    rows = "".join(
+        f"| {step.name} | {', '.join(step.start)} | {step.end} | {', '.join(step.by)}{' (approves)' * step.approves} "
+        f"| {step.days or ''} | {step.rule} |\n"
+        for step in machine.steps
+    )
+    head = "| step | from | to | by | days | rule |\n|---|---|---|---|---|---|\n"
+    return f"\n## {title}\n\n```mermaid\n{machine.diagram()}```\n\n{head}{rows}"
+
+
 def errors_page() -> str:
     """docs/errors.md, from the table in exchange/errors.py."""
     return ERRORS + "".join(_rows())
@@ -39,8 +73,11 @@ def _rows() -> Iterator[str]:
         yield f"| `{code}` | {row.status} {HTTPStatus(row.status).phrase} | {row.en} | {row.zh} |\n"
 
 
+PAGES = {"errors.md": errors_page, "states.md": states_page}
+
 if __name__ == "__main__":
     if "--print" in sys.argv:
-        sys.stdout.buffer.write(errors_page().encode())
+        sys.stdout.buffer.write("".join(page() for page in PAGES.values()).encode())
     else:
-        (HERE / "errors.md").write_text(errors_page(), encoding="utf-8")
+        for name, page in PAGES.items():
+            (HERE / name).write_text(page(), encoding="utf-8")

@@ -4,6 +4,7 @@ A wrong value stops the start with a sentence that names the variable; docs/sett
 """
 
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ class Config:
     var: Path  # state: database, keys, log tiles, documents
     origin: str  # the log's origin line and the `iss` of receipts
     name: str  # this exchange's name in orders
+    region: str  # its region by GB/T 2260, which registration codes begin with
     key_passphrase: bytes | None  # opens the private keys in var/keys
     order_seconds: int  # how long a node may take up an order
     sequence_seconds: float  # how often the worker integrates the log
@@ -54,6 +56,13 @@ def number(name: str, default: float, least: float, most: float) -> float:
     if not least <= found <= most:
         raise Misconfigured(f"{name}={value}: a number from {least} to {most}")
     return found
+
+
+def region(name: str) -> str:
+    value = text(name, "000000")
+    if not re.fullmatch(r"[0-9]{6}", value):
+        raise Misconfigured(f"{name}={value!r}: six digits by GB/T 2260, such as 370200")
+    return value
 
 
 def address(name: str, default: str) -> tuple[str, int]:
@@ -129,6 +138,7 @@ def load(var: Path) -> Config:
         var=var,
         origin=text("SLUICE_ORIGIN", "sluice.localhost/log"),
         name=text("SLUICE_NAME", "sluice"),
+        region=region("SLUICE_REGION"),
         key_passphrase=text("SLUICE_KEY_PASSPHRASE", "").encode() or None,
         order_seconds=int(number("SLUICE_ORDER_SECONDS", 60, 5, 3600)),
         sequence_seconds=number("SLUICE_SEQUENCE_SECONDS", 0.5, 0.05, 60),

@@ -1,14 +1,25 @@
 """Every URL of the exchange, on one page."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
+from django.views.i18n import set_language
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from exchange.api.tokens import TokenView
+from exchange.portal import hall
 from exchange.portal.views import front, health
 
 urlpatterns = [
     path("", front, name="front"),
+    path("notices/", hall.notices, name="notices"),
+    path("notices/<uuid:pk>/", hall.notice, name="notice"),
+    path("registrations/<str:code>/", hall.certificate, name="certificate"),
+    re_path(
+        r"^registrations/(?P<code>[^/]+)/certificate\.(?P<part>jws|tlog-proof)$",
+        hall.certificate_part,
+        name="certificate-part",
+    ),
+    path("language", set_language, name="set_language"),
     path("health", health, name="health"),
     path("admin/", admin.site.urls),
     path("oauth/token", TokenView.as_view(), name="token"),

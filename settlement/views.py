@@ -51,6 +51,7 @@ class Answer(serializers.Serializer[Any]):
     cells = serializers.DictField()
     stored = serializers.BooleanField()
     price = serializers.DictField()
+    joined = serializers.ListField(child=serializers.DictField(), required=False)
     receipt = serializers.CharField()
     links = serializers.DictField()
 

@@ -37,6 +37,7 @@ class Role(models.TextChoices):
     OPERATOR = "operator", _("operator")
     MERCHANT = "merchant", _("data merchant")
     BUYER = "buyer", _("buyer")
+    REGISTRAR = "registrar", _("registrar")
     REGULATOR = "regulator", _("regulator")
     PLATFORM = "platform", _("platform")
 
@@ -172,6 +173,24 @@ class Mail(models.Model):
 
     def __str__(self) -> str:
         return f"{self.to}: {self.subject}"
+
+
+class Day(models.Model):
+    """A day that is worked though it is a weekend, or not though it is none; see `days`."""
+
+    day = models.DateField(_("day"), primary_key=True)
+    worked = models.BooleanField(_("worked"))
+    name = models.CharField(_("name"), max_length=60, blank=True)
+    provisional = models.BooleanField(_("not yet announced"), default=False, editable=False)
+    edited = models.BooleanField(_("edited"), default=False, editable=False)
+
+    class Meta:
+        verbose_name = _("exceptional day")
+        verbose_name_plural = _("exceptional days")
+        ordering = ["day"]
+
+    def __str__(self) -> str:
+        return f"{self.day:%Y-%m-%d} {self.name}"
 
 
 class Tally(models.Model):

@@ -6,7 +6,9 @@ No rule lives here: saving goes through the registries, so that every change is 
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
 from django.contrib.auth.admin import UserAdmin
 from django.db.models import Model, Q, QuerySet
 from django.forms import ModelForm
@@ -14,6 +16,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from guardian.shortcuts import get_objects_for_user
 
+from catalog import authorizing
 from catalog import registry as catalog_registry
 from catalog.models import Authorization, Column, Domain, Product, Resource, Snapshot
 from exchange.audit.models import Checkpoint, Record
@@ -122,6 +125,29 @@ def transition(to: str, label: Any, paths: tuple[str, ...]) -> Any:
     return act
 
 
+class WithReason(ActionForm):
+    """Beside the choice of a step, its reason."""
+
+    reason = forms.CharField(label=_("reason"), max_length=2_000, required=False)
+
+
+def step(name: str, label: Any) -> Any:
+    """An admin action that takes a step of an authorization; who may is for the machine to say."""
+
+    @admin.action(description=label)
+    def act(model_admin: Registered, request: HttpRequest, rows: QuerySet[Any]) -> None:
+        for row in rows:
+            try:
+                row = authorizing.do_step(row, name, request.user, request.POST.get("reason", ""))
+            except Problem as problem:
+                model_admin.message_user(request, f"{row}: {problem_text(problem, request)}", messages.ERROR)
+            else:
+                model_admin.message_user(request, f"{row}: {row.get_state_display()}", messages.SUCCESS)
+
+    act.__name__ = f"step_{name}"
+    return act
+
+
 def owned(paths: Sequence[str], user: User) -> Q:
     """The rows whose party at one of `paths` is one of the user's."""
     mine = Q(pk__in=[])
@@ -164,7 +190,7 @@ class ResourceAdmin(Registered):
     readonly_fields = ("state", "snapshot")
     inlines = (ColumnsInline,)
     actions = (
-        transition("registered", _("Register"), ("holder",)),
+        transition("registered", _("Resume"), ("holder",)),
         transition("suspended", _("Suspend"), ("holder",)),
     )
 
@@ -179,10 +205,19 @@ class AuthorizationAdmin(Registered):
     filter_horizontal = ("merchants", "listed", "excluded")
     readonly_fields = ("state",)
     actions = (
-        transition("in_force", _("Put in force"), ("authority",)),
-        transition("suspended", _("Suspend"), ("authority",)),
-        transition("ended", _("End"), ("authority",)),
+        step("submit", _("Submit")),
+        step("sign", _("Sign")),
+        step("publish", _("Publish")),
+        step("suspend", _("Suspend")),
+        step("resume", _("Resume")),
+        step("end", _("End")),
     )
+    action_form = WithReason
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """What is submitted is not edited any more."""
+        drafted = obj is None or obj.state == Authorization.State.DRAFT or request.user.is_superuser
+        return drafted and super().has_change_permission(request, obj)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "operator":  # the authority names another party here

@@ -65,7 +65,7 @@ def _closed(ask: Ask, place: Integers, sure: Integers, unsure: Integers, reach: 
     """The walk's end, from distances of the nearest sure and the farthest unsure point on either side."""
     everywhere = np.arange(len(place))
     for _ in range(CLOSINGS):
-        behind = np.argmax(sure / unsure, axis=0)
+        behind = np.argmax(sure / unsure, axis=0)  # the side with the wider gap, in proportion
         here = behind, everywhere
         distances = np.sqrt(sure[here] * unsure[here]).astype(np.int64)
         balances = ask(np.where(behind, place + distances, place + 1 - distances))

@@ -1,11 +1,34 @@
 """Every text has its Chinese, and what is compiled is what is written."""
 
+import ast
 import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-FOLDER = Path(__file__).parents[2] / "exchange" / "locale" / "zh_Hans" / "LC_MESSAGES"
+ROOT = Path(__file__).parents[2]
+APPS = ("exchange", "catalog", "licensing", "settlement")
+FOLDER = ROOT / "exchange" / "locale" / "zh_Hans" / "LC_MESSAGES"
+
+
+def marked() -> set[str]:
+    """Every text in the code and in the templates that is marked for translation."""
+    found: set[str] = set()
+    for app in APPS:
+        for file in (ROOT / app).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_":
+                    found |= {part.value for part in node.args[:1] if isinstance(part, ast.Constant)}
+        for file in (ROOT / app).rglob("*.html"):
+            found |= set(re.findall(r"""{%\s*trans(?:late)?\s+"([^"]+)""", file.read_text()))
+            found |= {text.strip() for text in re.findall(r"{%\s*blocktrans.*?%}(.*?){%\s*end", file.read_text(), re.S)}
+    return found
+
+
+def test_every_text_that_is_marked_stands_in_the_translations() -> None:
+    body = (FOLDER / "django.po").read_text()
+    ids = re.findall(r"^msgid ((?:\".*\"\n)+)", body, re.M)
+    assert marked() - {"".join(ast.literal_eval(line) for line in each.splitlines()) for each in ids} == set()
 
 
 def test_no_text_lacks_its_translation() -> None:

@@ -215,6 +215,28 @@ def test_a_sum_that_could_leave_64_bits_is_refused_by_public_figures_alone() -> 
         plan.shape(asked.query, replace(few, rows=10**6), OPEN)
 
 
+def test_a_table_too_large_to_be_looked_up_is_refused_by_its_public_number_of_rows() -> None:
+    asked = bound(SAME[0]).query
+    for rows, fits in ((900_000, True), (10**6, False)):
+        others = {"places": replace(PLACES, rows=rows)}
+        if fits:
+            assert query.joined(SALES, asked.joins, others).looked_up == rows + 4 + 4
+            continue
+        with pytest.raises(Problem, match="join_not_allowed"):
+            query.joined(SALES, asked.joins, others)
+
+
+def test_the_memory_that_a_join_may_take_is_reckoned_with_by_public_figures() -> None:
+    schema = Schema((*SALES.schema.columns, Column("firm", Kind.STRING, Role.ENTITY)))
+    sales, guarded = replace(SALES, schema=schema, entities=30), Terms("guarded", 10)
+    asked = query.bind(sql.parse(SAME[0]), schema, Profile.GUARDED, OTHERS).query
+    sizes = []
+    for rows in (5, 100_000):
+        manifest = query.joined(sales, asked.joins, {"places": replace(PLACES, rows=rows)})
+        sizes.append(plan.memory(asked, manifest, guarded, threads=2))
+    assert sizes[1] - sizes[0] >= (100_000 - 5) * 105, "measured: at most 105 bytes a key"
+
+
 FORGED = [
     {"joins": [{"name": "places", "on": "shop", "key": "town", "inner": True}]},
     {"joins": [{"name": "places", "on": "amount", "key": "id", "inner": True}]},

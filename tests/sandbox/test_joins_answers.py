@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exchange.errors import Problem
 from exchange.sandbox import answer, disclosure, intake, plan, query, sql
 from exchange.sandbox.derived import Rule
 from exchange.sandbox.engine import Engine
@@ -153,6 +154,10 @@ class Two:
             Column("planes", Kind.INTEGER, Role.MEASURE, low=0, high=100),
         )
         self.other = self._take("carriers", folder, carriers, Schema(columns), Profile.OPEN)
+        weights = pd.DataFrame([{"code": name, "w1": 10, "w2": 20, "w3": 30} for name in FLEETS])
+        measures = (Column(f"w{number}", Kind.INTEGER, Role.MEASURE, low=0, high=100) for number in (1, 2, 3))
+        code = Column("code", Kind.STRING, Role.DIMENSION)
+        self.weights = self._take("carriers", folder, weights, Schema((code, *measures)), Profile.OPEN)
         self.engine = Engine(self.area.snapshots, b"n" * 32, memory_mb=256, threads=1)
 
     def _take(self, name: str, folder: Path, frame: pd.DataFrame, schema: Schema, profile: Profile) -> str:
@@ -200,11 +205,26 @@ def test_a_threshold_counts_entities_not_matches(two: Two) -> None:
     assert found["count"].equals(alone["count"].rename_axis("carriers.carrier"))
 
 
-def test_a_private_sum_of_a_joined_measure_has_an_interval(tmp_path: Path) -> None:
+def test_weights_would_draw_noise_anew_so_the_vault_sums_none_for_a_guarded_product(two: Two) -> None:
+    """The attack: a table of weights anybody may offer, and so many draws of the noise of one number of rows."""
+    joins = (query.Join("carriers", "carrier", "code"),)
+    at = {"carriers": ("carriers", two.weights)}
+    weights = [query.Measure(query.Function.SUM, f"carriers.w{number}") for number in (1, 2, 3)]
+    asked = query.AggregateQuery((query.Measure(query.Function.COUNT), *weights), joins=joins)
+    manifest = two.engine.joined("data", two.main, joins, at)
+    values = two.engine.run(asked, "data", two.main, two.terms, at)["values"][0].tolist()
+    assert len({value / weight for value, weight in zip(values, (1, 10, 20, 30), strict=True)}) == 4
+    with pytest.raises(Problem, match="column_not_measure"):
+        query.from_json(query.to_json(asked), manifest.schema, two.terms)
+
+
+def test_a_private_figure_of_a_joined_measure_has_an_interval(tmp_path: Path) -> None:
     two = Two(tmp_path, carriers(), Profile.PRIVATE)
     two.terms = replace(two.terms, rho=10_000_000)
-    row = two.ask("SELECT SUM(planes), COUNT(*) FROM flights JOIN carriers USING (carrier)").iloc[0]
+    row = two.ask("SELECT SUM(planes), MEDIAN(planes), COUNT(*) FROM flights JOIN carriers USING (carrier)").iloc[0]
     assert row["sum_carriers.planes_low"] < row["sum_carriers.planes"] < row["sum_carriers.planes_high"]
+    middle = "quantile_5000_carriers.planes"
+    assert row[f"{middle}_low"] <= row[middle] <= row[f"{middle}_high"]
     assert row["count"] > 0
     row = two.ask("SELECT MEDIAN(planes) FROM flights JOIN carriers USING (carrier)").iloc[0]
     name = next(name for name in row.index if "quantile" in name)

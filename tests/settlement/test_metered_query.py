@@ -12,9 +12,10 @@ import pytest
 from joserfc import jws as joserfc_jws
 from joserfc.jwk import OKPKey
 
-from catalog import registry
+from catalog import authorizing, registry
 from exchange.audit.models import Record
 from exchange.portal import fsck
+from fixtures import city
 from licensing import registry as licences
 from licensing.models import LicenceMeter, PopulationMeter
 from settlement import ledger
@@ -193,8 +194,10 @@ def test_suspending_anything_stops_the_next_query(market: Market, what: str) -> 
     assert market.buyer.ask(BY_CARRIER).status_code == 200
     if what == "licence":
         licences.do_transition(market.licence, "suspended", "test")
+    elif what == "authorization":
+        authorizing.do_step(market.authorization, "suspend", city.person(market.people.authority), "检查")
     else:
-        thing = {"resource": market.flights, "authorization": market.authorization, "product": market.guarded}[what]
+        thing = {"resource": market.flights, "product": market.guarded}[what]
         registry.do_transition(thing, "suspended", "test")
     answer = market.buyer.ask(BY_CARRIER)
     assert answer.status_code == 403

@@ -13,6 +13,7 @@ from exchange.sandbox.query.model import Join
 from exchange.sandbox.schema import Column, Manifest, Role, Schema, codes
 
 MAX_JOINS = 4
+MAX_LOOKED_UP = 1_000_000  # rows and keys of what one query joins: some ten seconds of a deadline
 HINT = "a product is joined ON one of its dimensions = the key of an open product that has one row for each key"
 
 
@@ -41,6 +42,9 @@ def joined(manifest: Manifest, joins: Sequence[Join], others: Mapping[str, Manif
     if with_nulls is not None:
         with_nulls += tuple(c.name for c in schema.columns if c.joined and c.role is Role.MEASURE)
     looked_up = sum(others[join.name].rows + _keys(schema, join) for join in joins)
+    if looked_up > MAX_LOOKED_UP:
+        detail = f"{looked_up} rows and keys are too many to be joined, at most {MAX_LOOKED_UP} are"
+        raise Problem("join_not_allowed", detail, HINT)
     return replace(manifest, schema=schema, with_nulls=with_nulls, looked_up=looked_up)
 
 

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import close_old_connections
 
 from exchange.audit import sequencer
+from exchange.portal import clocks
 from exchange.work import jobs
 from settlement import recovery
 
@@ -41,6 +42,7 @@ class Command(BaseCommand):
                 rested_at = time.monotonic()
                 self._try(jobs.run_due)
                 self._try(recovery.run_due)
+                self._try(clocks.watch)
                 if once:
                     self._try(sequencer.run_once)
             if once or stop.wait(settings.SLUICE.sequence_seconds):

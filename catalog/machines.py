@@ -1,0 +1,79 @@
+"""The lives of what the catalog holds, one machine each. Pure; docs/states.md draws them from here.
+
+What must hold before a step and what follows from it stands in the module of the same name.
+"""
+
+from exchange.steps import CLOCK, Machine, Step
+
+OPEN = ("draft", "applied", "returned", "accepted", "noticed")
+"""The states of a registration under way."""
+
+REGISTRATION = Machine(
+    "registration",
+    "draft",
+    (
+        Step("submit", ("draft",), "applied", ("registrant",), "26号 申请", days=3),
+        Step("ask", ("applied",), "returned", ("registrar",), "26号 补正", reason=True),
+        Step("submit", ("returned",), "applied", ("registrant",), "26号 补正", days=3),
+        Step("accept", ("applied",), "accepted", ("registrar",), "26号 受理", days=20),
+        Step("decline", ("applied", "accepted"), "declined", ("registrar",), "26号 不予登记", True, approves=True),
+        Step("publish", ("accepted",), "noticed", ("registrar",), "26号 公示", days=10),
+        Step("end", ("noticed",), "ended", ("registrar",), "26号 异议成立", reason=True, approves=True),
+        Step("enter", ("noticed",), "in_force", ("registrar",), "26号 赋码", approves=True),
+        Step("withdraw", OPEN, "withdrawn", ("registrant",), "26号 撤回"),
+        Step("replace", ("in_force",), "replaced", (CLOCK,), "26号 变更、续展"),
+        Step("cancel", ("in_force",), "cancelled", ("registrar", CLOCK), "26号 注销", reason=True),
+        Step("revoke", ("in_force",), "revoked", ("registrar",), "26号 撤销", reason=True, approves=True),
+    ),
+)  # fmt: skip
+"""First registration, change and renewal. Where the notice ends without a founded objection, it is entered."""
+
+CANCELLATION = Machine(
+    "registration",
+    "draft",
+    (
+        Step("submit", ("draft",), "applied", ("registrant",), "26号 注销", days=10),
+        Step("decline", ("applied",), "declined", ("registrar",), "26号 不予登记", reason=True, approves=True),
+        Step("enter", ("applied",), "done", ("registrar",), "26号 注销", approves=True),
+        Step("withdraw", ("draft", "applied"), "withdrawn", ("registrant",), "26号 撤回"),
+    ),
+)
+"""A cancellation that the registrant asks for; a correction is as short."""
+
+PLAN = Machine(
+    "plan",
+    "draft",
+    (
+        Step("submit", ("draft",), "submitted", ("body",), "27号 实施方案"),
+        Step("send_back", ("submitted",), "draft", ("authority",), "27号 审议", reason=True),
+        Step("approve", ("submitted",), "approved", ("authority",), "27号 审议（三重一大）", approves=True),
+        Step("file", ("approved",), "filed", ("authority",), "27号 备案"),
+        Step("withdraw", ("draft", "submitted", "approved"), "withdrawn", ("body",), "27号"),
+        Step("replace", ("filed",), "replaced", (CLOCK,), "27号 重大变更"),
+    ),
+)
+"""A major change is a new plan that goes the same way and replaces the old one when it is filed."""
+
+AUTHORIZATION = Machine(
+    "authorization",
+    "draft",
+    (
+        Step("submit", ("draft",), "submitted", ("authority",), "27号 授权运营协议"),
+        Step("send_back", ("submitted",), "draft", ("authority",), "27号", reason=True),
+        Step("sign", ("submitted",), "signed", ("authority",), "27号 签订", approves=True),
+        Step("publish", ("signed",), "in_force", ("authority",), "27号 公开"),
+        Step("suspend", ("in_force",), "suspended", ("authority",), "27号 暂停", reason=True),
+        Step("resume", ("suspended",), "in_force", ("authority",), "27号", approves=True),
+        Step("end", ("signed", "in_force", "suspended"), "ended", ("authority",), "27号 退出", reason=True),
+        Step("expire", ("in_force", "suspended"), "expired", (CLOCK,), "27号 期满"),
+    ),
+)
+
+OBJECTION = Machine(
+    "objection",
+    "made",
+    (
+        Step("uphold", ("made",), "upheld", ("registrar",), "26号 异议", reason=True),
+        Step("dismiss", ("made",), "dismissed", ("registrar",), "26号 异议", reason=True),
+    ),
+)
