@@ -56,7 +56,7 @@ django: $(DEV) ## Django's own checks, and migrations that match the models
 attacks: $(DEV) ## run the attacks on what is released, and print their scores
 	@$(PY) -m pytest -q tests/attacks $(ARGS)
 
-soak: $(DEV) ## the same attacks many times over, for half an hour; one table (writes build/soak.txt)
+soak: $(DEV) ## the same attacks many times over, in one table (also in build/soak.txt)
 	@mkdir -p build
 	@SLUICE_SOAK=1 $(PY) -m pytest -q --timeout=3600 tests/attacks tests/sandbox/test_private.py $(ARGS) \
 		| tee build/soak.txt

@@ -90,7 +90,7 @@ def test_updates_between_runs(
 
 
 PAIRS = times(2, 5)
-TARGETS = 100
+TARGETS = times(60, 100)
 
 
 def averaged_tracker(taken: Snapshot, targets: int = TARGETS) -> float:

@@ -50,7 +50,7 @@ def promised(number: int) -> float:
 def test_linear_reconstruction(guarded: Snapshot, private: Snapshot, naked: Snapshot, board: Write) -> None:
     """Noise smaller than √n falls to n queries, however each is perturbed: `guarded` stands by their number alone."""
     board("control", reconstruction(naked, 110), trials=BITS, at_least=0.95)
-    nodes = times(5, 20)
+    nodes = times(3, 20)
     few = fmean(reconstruction(firms.elsewhere(guarded, number), FEW) for number in range(nodes))
     board(f"guarded, {FEW} queries", few, trials=BITS * nodes, at_most=most(promised(FEW), BITS * nodes))
     # Not withstood, and said in docs/threat-model.md: three queries for each bit are enough for all of them.
