@@ -29,7 +29,7 @@ ON_STAFF = "SELECT COUNT(*) AS n FROM staff"
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, dict[str, str]]:
     """A node's home that was never in service, and its snapshots."""
-    return make(tmp_path_factory.mktemp("made"), rows_per_second=500_000, start_ms=300)
+    return make(tmp_path_factory.mktemp("made"), rows_per_second=500_000, start_ms=800)
 
 
 @pytest.fixture(scope="module")
