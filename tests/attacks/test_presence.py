@@ -164,7 +164,8 @@ def test_hidden_aggregates(private: Snapshot, absent: Snapshot, naked: Snapshot,
 
     def evidence(taken: Snapshot) -> Array:
         """All that speaks of firm 0 added up: rows, firms and large ones, of each level."""
-        found = ask(under(taken, Terms("private", rows=1, rho=rho)), text)
+        paid = under(taken, Terms("private", rows=1, rho=rho)) if taken.profile is Profile.PRIVATE else taken
+        found = ask(paid, text)
         return np.array(found[["n", "large", "firms"]].sum().sum(), dtype=float)
 
     bare = firms.take(tmp_path / "naked", Profile.OPEN, without_first())
