@@ -278,6 +278,21 @@ class ProductAdmin(Registered):
         transition("delisted", _("Delist"), ("authorization__operator", "merchant")),
     )
 
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """What was listed once is not edited: buyers were promised it as it was."""
+        editable = obj is None or obj.state == Product.State.DRAFT or request.user.is_superuser
+        return editable and super().has_change_permission(request, obj)
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """What is in force may be chosen; a draft of others is nobody's to see."""
+        if db_field.name == "authorization" and not request.user.is_superuser:
+            mine, live = parties_of(request.user), Authorization.State.IN_FORCE
+            by_right = Q(operator__in=mine) | Q(merchants__in=mine) | Q(grantee__in=mine)
+            kwargs["queryset"] = Authorization.objects.filter(by_right, state=live).distinct()
+        if db_field.name == "resource" and not request.user.is_superuser:
+            kwargs["queryset"] = Resource.objects.filter(state=Resource.State.REGISTERED)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
         """A merchant's own, and for an operator those under its authorizations."""
         rows = admin.ModelAdmin.get_queryset(self, request)

@@ -18,12 +18,14 @@ from django.urls import URLPattern, get_resolver, reverse
 from django.utils import timezone
 from oauth2_provider.models import get_access_token_model
 
+from catalog import authorizing
 from catalog.models import Objection, Resource
 from exchange.audit import sequencer
 from exchange.audit.models import Checkpoint, Record
 from exchange.parties.documents import store
 from exchange.parties.models import Accreditation, Day, Membership, Party, Role, User
 from exchange.parties.notices import tell
+from fixtures import city
 from settlement.models import JoinedProduct, MeteredQuery, Transfer, Usage
 from tests.market import BY_STATION, PURPOSE, Market
 
@@ -69,7 +71,7 @@ ADMIN = {
     "catalog.registration": ("holder root", "stranger holder merchant operator root", "root"),  # it is in force
     "catalog.objection": ("root", "", ""),
     "parties.day": ("stranger buyer merchant holder operator authority root", "stranger root", "stranger root"),
-    "catalog.product": ("merchant operator root", "stranger merchant root", "merchant root"),
+    "catalog.product": ("merchant operator root", "stranger merchant root", "root"),  # it is listed
     "catalog.snapshot": ("holder root", "", ""),
     "licensing.licence": ("merchant buyer root", "stranger merchant root", "merchant root"),
     "settlement.meteredquery": ("buyer merchant holder operator root", "", ""),
@@ -285,6 +287,20 @@ def lists(cast: Cast, who: str, model: str) -> bool:
     """Whether the person's list of `model` links the cast's object."""
     page = cast.browsers[who].get(f"/admin/{model.replace('.', '/')}/").content.decode()
     return f"/{cast.objects[model].pk}/change/" in page
+
+
+def test_a_form_offers_nothing_that_is_not_ones_own_to_use(cast: Cast) -> None:
+    market = cast.market
+    add = reverse("admin:catalog_product_add")
+    offered = cast.browsers["merchant"].get(add).content.decode()
+    assert market.authorization.name_zh in offered
+    assert market.authorization.name_zh not in cast.browsers["stranger"].get(add).content.decode()
+    authorizing.do_step(market.authorization, "suspend", city.person(market.people.authority), "检查")
+    assert market.authorization.name_zh not in cast.browsers["merchant"].get(add).content.decode()
+    papers = reverse("admin:catalog_authorization_add")
+    assert "agreement.pdf" in cast.browsers["authority"].get(papers).content.decode()
+    for page in (papers, reverse("admin:catalog_plan_add")):
+        assert ".pdf" not in cast.browsers["stranger"].get(page).content.decode()
 
 
 def test_a_form_changes_nothing_for_those_who_may_not(cast: Cast) -> None:
