@@ -4,6 +4,7 @@ Two tables say who gets which status from every endpoint; a URL without a row fa
 accredited as everything and owns nothing.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -100,7 +101,7 @@ PAGES = {
     "admin/autocomplete/": (302, 403, 403),
     "admin/jsi18n/": (302, 200, 200),
     "admin/r/<path:content_type_id>/<path:object_id>/": (302, 404, 404),  # our objects have no other page
-    "admin/^(?P<app_label>auth|catalog|parties|licensing|settlement|audit)/$": (302, 200, 200),
+    "admin/^(?P<app_label>…)/$": (302, 200, 200),
     "admin/parties/user/<id>/password/": (302, 403, 200),
     "admin/(?P<url>.*)$": (302, 404, 404),
 }
@@ -177,7 +178,7 @@ def patterns(resolver: Any = None, prefix: str = "") -> Iterator[tuple[str, str 
     for pattern in (resolver or get_resolver()).url_patterns:
         route = prefix + str(pattern.pattern)
         if isinstance(pattern, URLPattern):
-            yield route, pattern.name
+            yield re.sub(r"<app_label>[a-z|]+", "<app_label>…", route), pattern.name  # in the order of their import
         else:
             yield from patterns(pattern, route)
 
@@ -232,8 +233,7 @@ def test_the_admins_own_pages_answer_as_the_table_says(cast: Cast) -> None:
     kind = ContentType.objects.get_for_model(Resource)
     values = {
         "<path:content_type_id>": kind.pk, "<path:object_id>": cast.market.air.pk,
-        "<id>": cast.objects["parties.user"].pk, "^(?P<app_label>auth|catalog|parties|licensing|settlement|audit)/$":
-        "catalog/", "(?P<url>.*)$": "no/such/page/",
+        "<id>": cast.objects["parties.user"].pk, "^(?P<app_label>…)/$": "catalog/", "(?P<url>.*)$": "no/such/page/",
     }  # fmt: skip
     found = {}
     for route in PAGES:

@@ -1,0 +1,14 @@
+"""The admin: a desk for each kind of object. What desks have in common stands in `desks`.
+
+No rule lives here: saving goes through the registries, so that every change is a record in the log.
+"""
+
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+
+from exchange.portal.admin import catalog, people, registry, trade
+
+__all__ = ["catalog", "people", "registry", "trade"]
+
+admin.site.site_header = admin.site.site_title = "Sluice · 公共数据授权运营"
+admin.site.index_title = _("Work")

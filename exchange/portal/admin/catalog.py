@@ -1,0 +1,149 @@
+"""Resources, plans and authorizations, products."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from catalog import authorizing
+from catalog.models import (
+    Authorization,
+    Column,
+    Plan,
+    Product,
+    Resource,
+    Snapshot,
+)
+from exchange.parties.acts import parties_of
+from exchange.parties.models import Role
+from exchange.portal.admin.desks import ReadOnly, Registered, Stepped, step, transition
+
+
+class ColumnsInline(admin.TabularInline):
+    model = Column
+    extra = 0
+    can_delete = False
+    fields = readonly_fields = ("name", "kind", "role", "label_zh", "label_en")
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return True
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+@admin.register(Resource)
+class ResourceAdmin(Registered):
+    party_paths = ("holder",)
+    may_add_as = (Role.HOLDER,)
+    changed_by = ("holder",)
+    list_display = ("code", "name_zh", "name_en", "holder", "sector", "data_class", "state")
+    list_filter = ("state", "sector")
+    search_fields = ("code", "name_zh", "name_en")
+    readonly_fields = ("state", "snapshot")
+    inlines = (ColumnsInline,)
+    actions = (
+        transition("registered", _("Resume"), ("holder",)),
+        transition("suspended", _("Suspend"), ("holder",)),
+    )
+
+
+def _plans(request: HttpRequest) -> QuerySet[Plan]:
+    mine = parties_of(request.user)
+    return Plan.objects.filter(Q(authority__in=mine) | Q(body__in=mine))
+
+
+class Authorizing(Stepped):
+    """Plans and authorizations."""
+
+    open = staticmethod(authorizing.do_open)
+    take = staticmethod(authorizing.do_step)
+    may_add_as = (Role.AUTHORITY,)
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.related_model is Plan and not request.user.is_superuser:
+            kwargs["queryset"] = _plans(request)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+
+@admin.register(Plan)
+class PlanAdmin(Authorizing):
+    party_paths = ("body", "authority")
+    names_others = ("authority",)
+    changed_by = ("body",)
+    list_display = ("code", "name_zh", "mode", "body", "authority", "state")
+    list_filter = ("mode", "state")
+    actions = (
+        step("submit", _("Submit")),
+        step("send_back", _("Send back")),
+        step("approve", _("Approve")),
+        step("file", _("File")),
+        step("withdraw", _("Withdraw")),
+    )
+
+
+@admin.register(Authorization)
+class AuthorizationAdmin(Authorizing):
+    party_paths = ("authority", "operator")
+    names_others = ("operator",)
+    changed_by = ("authority",)
+    list_display = ("code", "name_zh", "mode", "operator", "since", "until", "state")
+    list_filter = ("mode", "state")
+    filter_horizontal = ("merchants", "listed", "excluded")
+    readonly_fields = ("state", "published_on")
+    actions = (
+        step("submit", _("Submit")),
+        step("send_back", _("Send back")),
+        step("sign", _("Sign")),
+        step("publish", _("Publish")),
+        step("suspend", _("Suspend")),
+        step("resume", _("Resume")),
+        step("end", _("End")),
+    )
+
+
+@admin.register(Product)
+class ProductAdmin(Registered):
+    party_paths = ("merchant",)
+    may_add_as = (Role.MERCHANT,)
+    changed_by = ("merchant",)
+    list_display = ("code", "name_zh", "name_en", "merchant", "resource", "profile", "use", "state")
+    list_filter = ("state", "profile", "use")
+    search_fields = ("code", "name_zh", "name_en")
+    readonly_fields = ("state",)
+    actions = (
+        transition("listed", _("List"), ("authorization__operator",)),
+        transition("suspended", _("Suspend"), ("authorization__operator", "merchant")),
+        transition("delisted", _("Delist"), ("authorization__operator", "merchant")),
+    )
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """What was listed once is not edited: buyers were promised it as it was."""
+        editable = obj is None or obj.state == Product.State.DRAFT or request.user.is_superuser
+        return editable and super().has_change_permission(request, obj)
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """What is in force may be chosen; a draft of others is nobody's to see."""
+        if db_field.name == "authorization" and not request.user.is_superuser:
+            mine, live = parties_of(request.user), Authorization.State.IN_FORCE
+            by_right = Q(operator__in=mine) | Q(merchants__in=mine) | Q(grantee__in=mine)
+            kwargs["queryset"] = Authorization.objects.filter(by_right, state=live).distinct()
+        if db_field.name == "resource" and not request.user.is_superuser:
+            kwargs["queryset"] = Resource.objects.filter(state=Resource.State.REGISTERED)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
+        """A merchant's own, and for an operator those under its authorizations."""
+        rows = admin.ModelAdmin.get_queryset(self, request)
+        if request.user.is_superuser:
+            return rows
+        mine = parties_of(request.user)
+        return rows.filter(Q(merchant__in=mine) | Q(authorization__operator__in=mine)).distinct()
+
+
+@admin.register(Snapshot)
+class SnapshotAdmin(ReadOnly):
+    party_paths = ("resource__holder",)
+    list_display = ("code", "resource", "known_since")
