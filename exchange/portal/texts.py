@@ -4,7 +4,7 @@ from typing import Any
 
 from django.utils.translation import get_language
 
-from exchange.errors import CODES, Problem
+from exchange.errors import Problem
 from exchange.parties.models import Named
 
 
@@ -22,8 +22,7 @@ def described(thing: Any, what: str = "description") -> str:
 
 def told(problem: Problem) -> str:
     """What went wrong, in the reader's language."""
-    row = CODES[problem.code]
-    return f"{row.en if english() else row.zh} {problem.detail}".strip()
+    return f"{problem.title('en' if english() else 'zh')} {problem.detail}".strip()
 
 
 def english() -> bool:
