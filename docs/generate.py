@@ -49,6 +49,8 @@ def states_page() -> str:
         "Objection": machines.OBJECTION,
         "Implementation plan": machines.PLAN,
         "Authorization": machines.AUTHORIZATION,
+        "Demand": machines.DEMAND,
+        "Answer to a demand": machines.ANSWER,
     }
     return STATES + "".join(_machine(title, machine) for title, machine in found.items())
 

@@ -5,16 +5,25 @@ from datetime import date
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from exchange.parties.models import Accreditation, Party
+from exchange.parties.models import Accreditation, Party, User
 
 
 def accredited(*roles: str, on: date | None = None) -> QuerySet[Party]:
     """The active parties that are accredited as one of `roles` on a day, else today; each once."""
-    day = on or timezone.localdate()
-    found = Accreditation.objects.filter(Q(until=None) | Q(until__gte=day), since__lte=day, role__in=roles)
+    found = _in_force(on or timezone.localdate()).filter(role__in=roles)
     return Party.objects.filter(pk__in=found.values("party"), state=Party.State.ACTIVE)
+
+
+def roles_of(user: User, on: date | None = None) -> frozenset[str]:
+    """What a person's active parties are accredited as on a day, else today."""
+    mine = _in_force(on or timezone.localdate()).filter(party__memberships__user=user, party__state=Party.State.ACTIVE)
+    return frozenset(mine.values_list("role", flat=True))
 
 
 def is_accredited(party: object, *roles: str, on: date | None = None) -> bool:
     """Whether the party, or the one with that id, is active and accredited as one of `roles` on a day."""
     return accredited(*roles, on=on).filter(pk=getattr(party, "pk", party)).exists()
+
+
+def _in_force(day: date) -> QuerySet[Accreditation]:
+    return Accreditation.objects.filter(Q(until=None) | Q(until__gte=day), since__lte=day)
