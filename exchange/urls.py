@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from exchange.api.tokens import TokenView
 from exchange.portal import hall
+from exchange.portal.persons import second_factor_page
 from exchange.portal.views import front, health
 
 urlpatterns = [
@@ -20,6 +21,7 @@ urlpatterns = [
         name="certificate-part",
     ),
     path("language", set_language, name="set_language"),
+    path("second-factor/", second_factor_page, name="second-factor"),
     path("health", health, name="health"),
     path("admin/", admin.site.urls),
     path("oauth/token", TokenView.as_view(), name="token"),

@@ -39,6 +39,7 @@ API = {
     "certificate": (200, 200, 200, 200),
     "certificate-part": (200, 200, 200, 200),
     "set_language": (302, 302, 302, 302),  # changes by POST only, and for oneself
+    "second-factor": (302, 302, 302, 302),  # to the login page; tests/portal/test_second_factor.py has who is logged in
     "health": (200, 200, 200, 200),
     "schema": (200, 200, 200, 200),
     "api-docs": (200, 200, 200, 200),

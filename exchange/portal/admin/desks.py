@@ -21,6 +21,7 @@ from exchange.errors import Problem
 from exchange.parties import acts
 from exchange.parties.acts import parties_of
 from exchange.parties.models import Document, User
+from exchange.portal.persons import person, to_second_factor
 from exchange.portal.texts import told
 
 
@@ -163,14 +164,17 @@ def step(name: str, label: Any) -> Any:
     """An admin action that takes a step; who may is for the machine to say."""
 
     @admin.action(description=label)
-    def act(model_admin: Stepped, request: HttpRequest, rows: QuerySet[Any]) -> None:
+    def act(model_admin: Stepped, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
         for row in rows:
             try:
-                row = model_admin.take(row, name, request.user, request.POST.get("reason", ""))
+                row = model_admin.take(row, name, person(request), request.POST.get("reason", ""))
             except Problem as problem:
                 model_admin.message_user(request, f"{row}: {told(problem)}", messages.ERROR)
+                if problem.code == "second_factor_missing":
+                    return to_second_factor(request)
             else:
                 model_admin.message_user(request, f"{row}: {row.get_state_display()}", messages.SUCCESS)
+        return None
 
     act.__name__ = f"step_{name}"
     return act
