@@ -27,6 +27,9 @@ TRANSITIONS: dict[type[models.Model], dict[str, frozenset[str]]] = {
     },
 }
 
+# What a resource is registered as (26号): with a registration in force, only a registration of change changes it.
+REGISTERED = frozenset({"code", "holder", "domain", "name_zh", "name_en", "sector", "data_class"})
+
 
 def do_transition(thing: Resource | Product, to: str, actor: str, reason: str = "") -> None:
     """Move `thing` to state `to` and log it. Raises Problem field_invalid where it may not go there.
@@ -76,10 +79,23 @@ def do_create(thing: Resource | Authorization | Product, actor: str) -> None:
 
 
 def do_change(thing: Resource | Authorization | Product, actor: str, fields: list[str]) -> None:
-    """Save changed fields and log which."""
+    """Save changed fields and log which. Raises Problem registration_wanted for what a registration is about."""
     with transaction.atomic():
+        if isinstance(thing, Resource):
+            _check_free(thing, fields)
         thing.save(update_fields=fields)
         log.append(f"{thing._meta.model_name}.changed", _body(thing, actor, fields=sorted(fields)))
+
+
+def free_to_change(resource: Resource) -> bool:
+    """Whether its holder may change what a registration is about, as none is in force."""
+    return resource.state in (Resource.State.DRAFT, Resource.State.CANCELLED)
+
+
+def _check_free(resource: Resource, fields: list[str]) -> None:
+    current = Resource.objects.select_for_update(of=("self",)).get(pk=resource.pk)
+    if not free_to_change(current) and (fixed := REGISTERED & set(fields)):
+        raise Problem("registration_wanted", ", ".join(sorted(fixed)))
 
 
 def _body(thing: Resource | Authorization | Product, actor: str, **more: Any) -> dict[str, Any]:

@@ -5,7 +5,8 @@ does, moves the clock, and appends the record, all in one transaction. A step th
 proof that the person showed the second factor.
 """
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable
 from datetime import date
 from typing import Any, TypeVar
 
@@ -21,6 +22,8 @@ from exchange.parties.models import Membership, Party, User
 from exchange.parties.second_factor import Verified, user_of
 from exchange.parties.stateful import Stateful
 from exchange.steps import CLOCK, Step
+
+_log = logging.getLogger(__name__)
 
 SUBMIT = "submit"
 MOST_REASON = 2_000
@@ -67,6 +70,19 @@ def take(
         kind = f"{locked.machine.name}.{name}"
         made = record(locked, kind, by, state=step.end, reason=reason.strip()[:MOST_REASON])
     return locked, made
+
+
+def take_all(things: Iterable[Thing], step: Callable[[Thing], object]) -> int:
+    """Take the clock's step with each of `things`; how many could. One that can't is told of, and holds up no other."""
+    taken = 0
+    for thing in things:
+        try:
+            step(thing)
+        except Problem as problem:
+            _log.warning("%s %s: %s", type(thing).__name__, thing.pk, problem)
+        else:
+            taken += 1
+    return taken
 
 
 def start_clock(thing: Stateful, since: date | None, number: int) -> None:

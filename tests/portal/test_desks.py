@@ -4,8 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from django.contrib.messages import get_messages
+from django.contrib import admin
 from django.test import Client as Browser
+from django.test import RequestFactory
+from django.utils import translation
 from playwright.sync_api import Page
 from pyotp import TOTP
 
@@ -13,6 +15,7 @@ from catalog.models import Registration
 from exchange.parties.models import Day, Document, User
 from fixtures import city
 from tests.catalog.test_registration import Office, noticed_enough, office  # noqa: F401
+from tests.portal.test_hall import make_notices
 from tests.portal.test_pages import browser, page, shot  # noqa: F401
 
 Open = Callable[..., Page]
@@ -111,8 +114,12 @@ def form_of(office: Office, **more: object) -> dict[str, object]:  # noqa: F811
 
 def test_a_second_application_is_refused_in_words_and_leaves_nothing(office: Office) -> None:  # noqa: F811
     office.draft()
-    answer = logged_in(office.holder).post("/admin/catalog/registration/add/", form_of(office))
-    assert [str(message) for message in get_messages(answer.wsgi_request)] == ["已有登记事项正在办理"]
+    answer = logged_in(office.holder).post(
+        "/admin/catalog/registration/add/", form_of(office, evidenced_on="2026-01-05")
+    )
+    said = answer.content.decode()
+    assert "已有登记事项正在办理" in said
+    assert 'value="2026-01-05"' in said  # what was typed is still there
     assert Registration.objects.count() == 1
 
 
@@ -151,3 +158,55 @@ def test_a_registrar_adds_a_holiday_and_clocks_move(office: Office, clerk: Brows
     before = made.due_on
     made.refresh_from_db()
     assert made.due_on > before
+
+
+def test_an_edit_that_comes_after_the_submission_is_refused_and_changes_nothing(office: Office) -> None:  # noqa: F811
+    """The form was opened on a draft; before it is saved somebody submits. Seen at the lock, not at the door."""
+    from catalog import registration
+    from exchange.portal.admin.desks import Refused
+    from exchange.portal.admin.registry import RegistrationAdmin
+
+    stale = office.draft()
+    registration.do_step(stale, "submit", office.holder)
+    desk = RegistrationAdmin(Registration, admin.site)
+    request = RequestFactory().post("/")
+    request.user = office.holder
+    stale.kind = "change"
+    form = desk.get_form(request, stale)()
+    form.changed_data = ["kind"]
+    with translation.override("en"), pytest.raises(Refused, match="cannot be taken"):
+        desk.save_model(request, stale, form, change=True)
+    made = Registration.objects.get()
+    assert (made.state, made.kind) == ("applied", "first")
+
+
+def test_what_is_registered_is_not_edited_and_what_is_not_about_it_is(office: Office) -> None:  # noqa: F811
+    office.entered()
+    holder = logged_in(office.holder)
+    change = f"/admin/catalog/resource/{office.resource.pk}/change/"
+    form = {"name_zh": "别的", "sector": "finance", "columns-TOTAL_FORMS": 0, "columns-INITIAL_FORMS": 0}
+    assert holder.post(change, form).status_code == 302
+    assert (office.now().name_zh, office.now().sector) == ("航班", "")
+
+
+def test_a_day_is_not_moved_to_another(office: Office, clerk: Browser) -> None:  # noqa: F811
+    day = Day.objects.filter(provisional=False).first()
+    answer = clerk.post(f"/admin/parties/day/{day.pk}/change/", {"day": "2031-01-01", "name": "改", "worked": "on"})
+    assert answer.status_code == 302
+    assert not Day.objects.filter(day="2031-01-01").exists()
+    assert Day.objects.get(pk=day.pk).name == "改"
+
+
+def test_the_registrars_list_asks_the_database_as_often_for_many_as_for_few(office: Office, clerk: Browser) -> None:  # noqa: F811
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    def asked() -> int:
+        with CaptureQueriesContext(connection) as queries:
+            assert clerk.get("/admin/catalog/registration/").status_code == 200
+        return len(queries)
+
+    make_notices(office, 2)
+    few = asked()
+    make_notices(office, 12)
+    assert asked() == few

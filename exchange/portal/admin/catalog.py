@@ -1,5 +1,6 @@
 """Resources, plans and authorizations, products."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -7,7 +8,7 @@ from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from catalog import authorizing
+from catalog import authorizing, registry
 from catalog.models import (
     Authorization,
     Column,
@@ -44,6 +45,11 @@ class ResourceAdmin(Registered):
     search_fields = ("code", "name_zh", "name_en")
     readonly_fields = ("state", "snapshot")
     inlines = (ColumnsInline,)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Sequence[str]:
+        fixed = obj is not None and not registry.free_to_change(obj)
+        return (*self.readonly_fields, *(sorted(registry.REGISTERED) if fixed else ()))
+
     actions = (
         transition("registered", _("Resume"), ("holder",)),
         transition("suspended", _("Suspend"), ("holder",)),

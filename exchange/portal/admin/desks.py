@@ -12,13 +12,13 @@ from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 from guardian.shortcuts import get_objects_for_user
 
 from catalog import registry as catalog_registry
 from exchange.errors import Problem
 from exchange.parties import acts
+from exchange.parties.accreditation import accredited
 from exchange.parties.acts import parties_of
 from exchange.parties.models import Document, User
 from exchange.portal.persons import person, to_second_factor
@@ -32,12 +32,24 @@ class WithReason(ActionForm):
 
 
 class Refused(Exception):
-    """A registry refused a form; the text is for the person."""
+    """A registry refused what a form says; the text is for the person."""
+
+
+class DraftForm(ModelForm):
+    """A form that says what a registry refused."""
+
+    refused = ""
+
+    def clean(self) -> dict[str, Any] | None:
+        if self.refused:
+            raise forms.ValidationError(self.refused)
+        return super().clean()
 
 
 class OwnObjects(admin.ModelAdmin):
     """Rows are found by their party column; guardian's shares come on top. Nothing is ever deleted."""
 
+    form = DraftForm
     party_paths: ClassVar[tuple[str, ...]] = ()
     may_add_as: ClassVar[tuple[str, ...]] = ()  # roles whose members may add
     names_others: ClassVar[tuple[str, ...]] = ()  # of party_paths, those that name another's party
@@ -78,9 +90,23 @@ class OwnObjects(admin.ModelAdmin):
                 kwargs["queryset"] = Document.objects.filter(party__in=parties_of(request.user))
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
+    def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> type[ModelForm]:
+        form = super().get_form(request, *args, **kwargs)
+        form.refused = getattr(request, "refused", "")
+        return form
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """All or nothing; what was refused is shown with what was typed."""
+        try:
+            with transaction.atomic():
+                return super().changeform_view(request, *args, **kwargs)
+        except Refused as refused:
+            request.refused = str(refused)
+            return super().changeform_view(request, *args, **kwargs)
+
     @staticmethod
     def _acts_as(request: HttpRequest, roles: Sequence[str]) -> bool:
-        return parties_of(request.user).filter(accreditations__role__in=roles).exists()
+        return (parties_of(request.user) & accredited(*roles)).exists()
 
 
 class Registered(OwnObjects):
@@ -89,12 +115,18 @@ class Registered(OwnObjects):
     registry: ClassVar[Any] = catalog_registry
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm, change: bool) -> None:
-        actor = str(request.user.pk)
-        if not change:
-            self.registry.do_create(obj, actor)
-        elif form.changed_data:
-            own = {field.name for field in obj._meta.concrete_fields}
-            self.registry.do_change(obj, actor, [name for name in form.changed_data if name in own])
+        """Raises Refused."""
+        try:
+            if change:
+                self._change(obj, str(request.user.pk), form.changed_data)
+            else:
+                self.registry.do_create(obj, str(request.user.pk))
+        except Problem as problem:
+            raise Refused(told(problem)) from None
+
+    def _change(self, thing: Any, actor: str, changed: Sequence[str]) -> None:
+        if own := own_fields(thing).intersection(changed):
+            self.registry.do_change(thing, actor, sorted(own))
 
     def move(self, request: HttpRequest, rows: QuerySet[Any], to: str) -> None:
         for row in rows:
@@ -140,24 +172,22 @@ class Stepped(OwnObjects):
         return editable and super().has_change_permission(request, obj)
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm, change: bool) -> None:
-        """Raises nothing: what a registry refuses is said beside the form, and the draft is not there."""
-        if change:
-            with transaction.atomic():
-                super().save_model(request, obj, form, change)
-                acts.record(obj, f"{obj.machine.name}.edited", request.user, fields=sorted(form.changed_data))
-            return
+        """Raises Refused, which the form says beside what was typed; then nothing is saved."""
         try:
-            self.open(obj, request.user)
+            if change:
+                self._edit(obj, request.user, form.changed_data)
+            else:
+                self.open(obj, request.user)
         except Problem as problem:
             raise Refused(told(problem)) from None
 
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        try:
-            with transaction.atomic():
-                return super().changeform_view(request, *args, **kwargs)
-        except Refused as refused:
-            self.message_user(request, str(refused), messages.ERROR)
-            return redirect(request.get_full_path())
+    def _edit(self, thing: Any, by: User, changed: Sequence[str]) -> None:
+        """Save what was edited, and no more: another may have taken a step since the form was read."""
+        now = self.model._default_manager.select_for_update(of=("self",)).get(pk=thing.pk)
+        if now.state not in self.edited_in and not by.is_superuser:
+            raise Problem("step_not_possible", now.get_state_display())
+        thing.save(update_fields=own_fields(thing).intersection(changed))
+        acts.record(thing, f"{thing.machine.name}.edited", by, fields=sorted(changed))
 
 
 def step(name: str, label: Any) -> Any:
@@ -178,6 +208,11 @@ def step(name: str, label: Any) -> Any:
 
     act.__name__ = f"step_{name}"
     return act
+
+
+def own_fields(thing: Model) -> set[str]:
+    """The names of its fields that are columns of its own row."""
+    return {field.name for field in thing._meta.concrete_fields}
 
 
 def owned(paths: Sequence[str], user: User) -> Q:

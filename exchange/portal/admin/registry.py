@@ -19,8 +19,9 @@ from catalog.models import (
 )
 from exchange.errors import Problem
 from exchange.parties import acts, days, documents
+from exchange.parties.accreditation import accredited
 from exchange.parties.acts import parties_of
-from exchange.parties.models import Day, Party, Role
+from exchange.parties.models import Day, Role
 from exchange.portal.admin.desks import Stepped, step
 from exchange.portal.texts import told
 
@@ -80,6 +81,7 @@ class RegistrationAdmin(Stepped):
     edited_in = ("draft", "returned")
     list_display = ("__str__", "kind", "registrant", "state", "due_on", "code", "until")
     list_filter = ("state", "kind", ("due_on", admin.DateFieldListFilter))
+    list_select_related = ("resource", "product", "registrant")
     ordering = (F("due_on").asc(nulls_last=True), "-id")
     readonly_fields = ("state", "due_on", "code", "since", "until")
     inlines = (ItemsInline,)
@@ -103,7 +105,7 @@ class RegistrationAdmin(Stepped):
             if db_field.name == "product":
                 kwargs["queryset"] = Product.objects.filter(merchant__in=mine)
             if db_field.name == "registrar":
-                kwargs["queryset"] = Party.objects.filter(accreditations__role=Role.REGISTRAR).distinct()
+                kwargs["queryset"] = accredited(Role.REGISTRAR)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def save_formset(self, request: HttpRequest, form: forms.ModelForm, formset: Any, change: bool) -> None:
@@ -139,14 +141,16 @@ class DayAdmin(admin.ModelAdmin):
     date_hierarchy = "day"
     fields = ("day", "worked", "name")
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        return ("day",) if obj else ()  # another day is another row
+
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return bool(request.user.is_active and request.user.is_staff)
 
     has_module_permission = has_view_permission
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        registrars = parties_of(request.user).filter(accreditations__role=Role.REGISTRAR)
-        return request.user.is_superuser or registrars.exists()
+        return request.user.is_superuser or (parties_of(request.user) & accredited(Role.REGISTRAR)).exists()
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return self.has_add_permission(request)
