@@ -8,7 +8,7 @@ proof that the person showed the second factor.
 import logging
 from collections.abc import Callable, Iterable
 from datetime import date
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from django.apps import apps
 from django.db import models, transaction
@@ -21,22 +21,32 @@ from exchange.parties import days, second_factor
 from exchange.parties.models import Membership, Party, User
 from exchange.parties.second_factor import Verified, user_of
 from exchange.parties.stateful import Stateful
-from exchange.steps import CLOCK, Step
+from exchange.steps import BEARER, CLOCK, Step
 
 _log = logging.getLogger(__name__)
 
 SUBMIT = "submit"
 MOST_REASON = 2_000
+ACTING_FOR = "acting_for"  # of a user in a session: the party it acts for, which the portal sets
 
 
 Thing = TypeVar("Thing", bound=Stateful)
 Then = Callable[[Any], None]
-By = User | Verified | None
+By = User | Verified | Literal["bearer"] | None
 
 
 def parties_of(user: User) -> models.QuerySet[Party]:
-    """The active parties a person acts for."""
-    return Party.objects.filter(memberships__user=user, state=Party.State.ACTIVE)
+    """The active parties a person acts for: in a session the one of the session, else all of their memberships."""
+    live = Membership.State.IN_FORCE
+    mine = Party.objects.filter(memberships__user=user, memberships__state=live, state=Party.State.ACTIVE)
+    acting_for = getattr(user, ACTING_FOR, None)
+    return mine if acting_for is None else mine.filter(pk=acting_for)
+
+
+def has_duty(user: User, duty: str) -> models.QuerySet[Party]:
+    """Of these parties, those where the person has that duty."""
+    live = Membership.State.IN_FORCE
+    return parties_of(user).filter(pk__in=Membership.objects.filter(user=user, duty=duty, state=live).values("party"))
 
 
 def take(
@@ -52,15 +62,13 @@ def take(
     with transaction.atomic():
         locked = type(thing)._default_manager.select_for_update(of=("self",)).get(pk=thing.pk)
         step = locked.machine.step(name, locked.state)
-        _may(locked, step, by and user_of(by))
-        if step.approves and by is not None:
-            second_factor.require(by)
+        _may(locked, step, by)
         if step.reason and not reason.strip():
             raise Problem("reason_missing")
         if before is not None:
             before(locked)
         if name == SUBMIT:
-            locked.submitted_by = by and user_of(by)
+            locked.submitted_by = person_of(by)
         locked.state = step.end
         if step.days is not None:
             start_clock(locked, timezone.localdate() if step.days else None, step.days)
@@ -105,24 +113,34 @@ def reset_clocks() -> int:
 
 def record(thing: Stateful, kind: str, by: By, **more: Any) -> Record:
     """Append a record about `thing`; inside the caller's transaction. That a superuser broke the glass stands in it."""
-    body: dict[str, Any] = {"v": 1, "id": str(thing.pk), "actor": str(by.pk) if by else CLOCK}
-    if by is not None and user_of(by).is_superuser:
+    person = person_of(by)
+    body: dict[str, Any] = {"v": 1, "id": str(thing.pk), "actor": str(person.pk) if person else by or CLOCK}
+    if person is not None and person.is_superuser:
         body["superuser"] = True
     return log.append(kind, body | thing.facts() | more)
 
 
-def _may(thing: Stateful, step: Step, by: User | None) -> None:
-    if by is None:
-        if CLOCK not in step.by:
+def _may(thing: Stateful, step: Step, by: By) -> None:
+    person = person_of(by)
+    if person is None:
+        if (by or CLOCK) not in step.by:
             raise Problem("step_not_yours")
         return
-    if by.is_superuser:
-        return
-    entitled = {getattr(thing, f"{role}_id") for role in step.by if role != CLOCK}
-    mine = parties_of(by).filter(pk__in=entitled)
+    if not person.is_superuser:
+        _check_duty(thing, step, person)
     if step.approves:
-        mine = mine.filter(memberships__user=by, memberships__duty=Membership.Duty.APPROVER)
-    if not mine.exists():
+        second_factor.require(by)
+
+
+def _check_duty(thing: Stateful, step: Step, person: User) -> None:
+    entitled = {getattr(thing, f"{role}_id") for role in step.by if role not in (CLOCK, BEARER)}
+    mine = has_duty(person, Membership.Duty.APPROVER) if step.approves else parties_of(person)
+    if not mine.filter(pk__in=entitled - {None}).exists():
         raise Problem("step_not_yours")
-    if step.approves and thing.submitted_by_id == by.pk:
+    if step.approves and thing.submitted_by_id == person.pk:
         raise Problem("step_own")
+
+
+def person_of(by: By) -> User | None:
+    """The person who acts, if one does."""
+    return None if by is None or by == BEARER else user_of(by)

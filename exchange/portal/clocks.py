@@ -5,7 +5,7 @@ from datetime import date
 from django.utils import timezone
 
 from catalog import authorizing, registration
-from exchange.parties import acts, days
+from exchange.parties import acts, applications, days
 
 _watched_on: date | None = None
 
@@ -18,4 +18,5 @@ def watch() -> None:
             acts.reset_clocks()
         registration.lapse()
         authorizing.expire()
+        applications.lapse()
         _watched_on = today

@@ -1,10 +1,13 @@
-"""Who a request speaks for, and the page where a person shows the second factor."""
+"""Who a request speaks for and acts for, and the page where a person shows the second factor."""
 
+from collections.abc import Callable
 from typing import Any
 
 import segno
 from django import forms
+from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -13,13 +16,35 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
+from exchange.audit import log
 from exchange.errors import Problem
-from exchange.parties import second_factor
+from exchange.parties import members, second_factor
+from exchange.parties.acts import ACTING_FOR
 from exchange.parties.models import User
 from exchange.parties.second_factor import Verified
 from exchange.portal.texts import told
 
-KEPT = "second_factor"
+KEPT, PARTY = "second_factor", "party"
+
+
+class ActingFor:
+    """Middleware: a session acts for one party at a time, the one chosen on /parties/, at first the oldest."""
+
+    def __init__(self, respond: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.respond = respond
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if SESSION_KEY in request.session and request.user.is_authenticated:
+            mine = [str(party.pk) for party in members.all_of(request.user)]
+            chosen = request.session.get(PARTY)
+            setattr(request.user, ACTING_FOR, chosen if chosen in mine else next(iter(mine), None))
+        return self.respond(request)
+
+
+def choose(request: HttpRequest, party: str) -> None:
+    """Have the session act for another party of the person's. What is none of theirs is not chosen."""
+    if party in {str(each.pk) for each in members.all_of(request.user)}:
+        request.session[PARTY] = party
 
 
 def person(request: HttpRequest) -> User | Verified:
@@ -30,6 +55,13 @@ def person(request: HttpRequest) -> User | Verified:
 def to_second_factor(request: HttpRequest) -> HttpResponse:
     """Send a person who lacks the proof to where it is made, and back here afterwards."""
     return redirect(f"{reverse('second-factor')}?{urlencode({'next': request.get_full_path()})}")
+
+
+def log_superuser(user: User, **_signal: Any) -> None:
+    """That a superuser logged in is on record: the glass is broken from here on."""
+    if user.is_superuser:
+        with transaction.atomic():
+            log.append("glass.entered", {"v": 1, "actor": str(user.pk), "superuser": True})
 
 
 class CodeForm(forms.Form):

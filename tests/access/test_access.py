@@ -24,7 +24,7 @@ from catalog.models import Objection, Resource
 from exchange.audit import sequencer
 from exchange.audit.models import Checkpoint, Record
 from exchange.parties.documents import store
-from exchange.parties.models import Accreditation, Day, Membership, Party, Role, User
+from exchange.parties.models import Accreditation, Application, Day, Membership, Party, Role, User
 from exchange.parties.notices import tell
 from fixtures import city
 from settlement.models import JoinedProduct, MeteredQuery, Transfer, Usage
@@ -39,6 +39,13 @@ API = {
     "certificate": (200, 200, 200, 200),
     "certificate-part": (200, 200, 200, 200),
     "set_language": (302, 302, 302, 302),  # changes by POST only, and for oneself
+    "apply": (200, 200, 200, 200),
+    "apply-again": (200, 200, 200, 200),
+    "confirm": (403, 403, 403, 403),  # a made-up link; tests/portal/test_onboarding.py has good ones
+    "application": (302, 302, 302, 302),  # only for a session that opened a link
+    "parties": (302, 302, 302, 302),  # to the login page, as the next two; test_onboarding.py has who is logged in
+    "own-application": (302, 302, 302, 302),
+    "document": (302, 302, 302, 302),
     "second-factor": (302, 302, 302, 302),  # to the login page; tests/portal/test_second_factor.py has who is logged in
     "health": (200, 200, 200, 200),
     "schema": (200, 200, 200, 200),
@@ -63,7 +70,7 @@ POSTED = {
     "prices": {"data": {"sql": BY_STATION, "purpose": PURPOSE}, "content_type": "application/json"},
 }
 
-PEOPLE = ("stranger", "buyer", "merchant", "holder", "operator", "authority", "root")
+PEOPLE = ("stranger", "buyer", "merchant", "holder", "operator", "authority", "platform", "root")
 # The admin, by model: who finds the object, who may add one, who may change it. Nobody may delete.
 # `root` breaks the glass.
 ADMIN = {
@@ -72,7 +79,11 @@ ADMIN = {
     "catalog.plan": ("authority root", "stranger authority root", "root"),  # it is filed
     "catalog.registration": ("holder root", "stranger holder merchant operator root", "root"),  # it is in force
     "catalog.objection": ("root", "", ""),
-    "parties.day": ("stranger buyer merchant holder operator authority root", "stranger root", "stranger root"),
+    "parties.day": (
+        "stranger buyer merchant holder operator authority platform root",
+        "stranger root",
+        "stranger root",
+    ),
     "catalog.product": ("merchant operator root", "stranger merchant root", "root"),  # it is listed
     "catalog.snapshot": ("holder root", "", ""),
     "licensing.licence": ("merchant buyer root", "stranger merchant root", "merchant root"),
@@ -80,6 +91,9 @@ ADMIN = {
     "settlement.usage": ("buyer merchant operator root", "", ""),
     "settlement.joinedproduct": ("buyer merchant holder operator root", "", ""),
     "settlement.transfer": ("buyer root", "", ""),
+    "parties.application": ("buyer platform root", "", "platform root"),
+    "parties.party": ("buyer platform root", "root", "root"),
+    "parties.accreditation": ("buyer platform root", "root", "root"),
     "parties.notice": ("buyer root", "", ""),
     "parties.client": ("buyer root", "", ""),
     "parties.document": ("buyer root", "", ""),
@@ -87,8 +101,7 @@ ADMIN = {
 # Models that only `root` may look at, and whether it may add and change.
 ROOT_ONLY = {
     "audit.record": False, "audit.checkpoint": False, "settlement.account": True, "auth.group": True,
-    "parties.user": True, "parties.party": True, "parties.membership": True, "parties.accreditation": True,
-    "catalog.domain": True,
+    "parties.user": True, "parties.membership": True, "catalog.domain": True,
 }  # fmt: skip
 # Django's groups hold nothing of ours.
 MAY_DELETE = {("auth.group", "root")}
@@ -162,8 +175,11 @@ def objects(market: Market, query: str, users: dict[str, User]) -> dict[str, Any
     objection = Objection.objects.create(
         registration=entry, name="n", contact="c", text="t", evidence=paper, made_on=timezone.localdate(), state="made"
     )
+    application = Application.objects.create(
+        party=buyer, name_zh="n", credit_code=buyer.credit_code, contact="c", phone="0532", state="submitted"
+    )
     found = [
-        market.authorization.plan, entry, objection, Day.objects.first(),
+        application, market.authorization.plan, entry, objection, Day.objects.first(),
         market.air, market.air.snapshot, market.domain, market.authorization, market.open, market.open_licence,
         asked, joined, Usage.objects.get(query=asked), hold, hold.debit, Record.objects.first(),
         Checkpoint.objects.first(),
@@ -220,7 +236,8 @@ def stale_token(cast: Cast) -> str:
 def asked(cast: Cast, name: str, token: str) -> int:
     query, product = {"pk": cast.query}, {"code": cast.market.open.code}
     entry = {"code": cast.market.air.registrations.get().code}
-    paths = dict.fromkeys(("query", "query-release", "query-receipt", "query-proof", "notice"), query)
+    things = ("query", "query-release", "query-receipt", "query-proof", "notice", "own-application", "document")
+    paths = dict.fromkeys(things, query) | {"confirm": {"token": "made:up"}}
     paths |= {"product": product, "certificate": entry, "certificate-part": entry | {"part": "jws"}}
     paths |= {"log-tile": {"path": f"0/000.p/{Checkpoint.objects.latest('size').size}"}}
     url = reverse(name, kwargs=paths.get(name, {}))
