@@ -22,6 +22,7 @@ GROUPS: tuple[tuple[Any, dict[str, str]], ...] = (
         "settlement.transfer": "account_balance",
     }),
     (_("My parties"), {
+        "parties.application": "badge", "parties.party": "domain", "parties.accreditation": "workspace_premium",
         "parties.notice": "notifications", "parties.document": "folder", "parties.client": "vpn_key",
     }),
 )  # fmt: skip
