@@ -9,8 +9,9 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog import demands
 from catalog.models import Answer, Demand, Product
+from exchange.parties.accreditation import accredited
 from exchange.parties.acts import parties_of
-from exchange.parties.models import Party, Role
+from exchange.parties.models import Role
 from exchange.portal.admin.desks import Stepped, step
 
 
@@ -45,8 +46,7 @@ class DemandAdmin(Stepped):
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "moderator":
-            who = Party.objects.filter(accreditations__role__in=demands.MODERATORS, state=Party.State.ACTIVE)
-            kwargs["queryset"] = who.distinct()
+            kwargs["queryset"] = accredited(*demands.MODERATORS)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
 
