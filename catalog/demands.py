@@ -76,9 +76,7 @@ def do_decide(answer: Answer, name: str, by: User | None, reason: str = "") -> A
 def expire() -> int:
     """Take what is past its last day from the board; how many. For the worker."""
     over = Demand.objects.filter(state=Demand.State.PUBLISHED, until__lt=timezone.localdate())
-    for demand in over:
-        do_step(demand, "expire", None)
-    return len(over)
+    return acts.take_all(over, lambda demand: do_step(demand, "expire", None))
 
 
 def _check_mine(party: Party, by: User) -> None:

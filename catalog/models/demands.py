@@ -57,6 +57,7 @@ class Answer(Stateful):
     """A merchant's answer to a demand: one of its listed products, a proposal in words, or both."""
 
     machine = machines.ANSWER
+    role_paths = {"poster": "demand__party"}
 
     class State(models.TextChoices):
         MADE = "made", _("to be decided")

@@ -14,8 +14,8 @@ from fixtures import city
 COLUMNS: list[dict[str, Any]] = [
     {"name": "carrier", "kind": "string", "role": "dimension", "domain": ["AA", "UA"], "label_zh": "航空公司",
      "label_en": "carrier"},
-    {"name": "month", "kind": "integer", "role": "dimension", "domain": list(range(1, 13)) + [13, 14], "label_zh": "月份",
-     "label_en": "month"},
+    {"name": "month", "kind": "integer", "role": "dimension", "domain": list(range(1, 15)),
+     "label_zh": "月份", "label_en": "month"},
     {"name": "delay", "kind": "decimal", "role": "measure", "domain": [], "label_zh": "延误", "label_en": "delay"},
     {"name": "tailnum", "kind": "string", "role": "entity", "domain": [], "label_zh": "飞机", "label_en": "aircraft"},
 ]  # fmt: skip

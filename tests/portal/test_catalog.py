@@ -159,7 +159,8 @@ def test_a_resource_says_what_it_is_and_by_what_right(scape: Scape) -> None:  # 
     registry.do_change(scape.flights, "test", ["description_en", "frequency", "quality_en"])
     body = visitor("en").get("/catalog/resources/flights/").content.decode()
     for said in ("Flight operations", "Every flight.", "daily", "Complete.", "general", "Haizhou Transport Bureau",
-                 "/registrations/", "aircraft", "protected entity", "Transport zone", "Haizhou whole-region", "Flight delay statistics"):  # fmt: skip
+                 "/registrations/", "aircraft", "protected entity", "Transport zone", "Haizhou whole-region",
+                 "Flight delay statistics"):  # fmt: skip
         assert said in body, said
     assert "Transport zone" not in visitor("en").get("/catalog/resources/air/").content.decode()
 
