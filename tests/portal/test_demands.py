@@ -11,6 +11,7 @@ from playwright.sync_api import Page
 from catalog import demands
 from catalog.models import Answer, Demand, Product
 from exchange.parties.models import Party, User
+from fixtures import city
 from tests.catalog.test_demands import Board, board  # noqa: F401
 from tests.portal.cityscape import visitor
 from tests.portal.test_catalog import fits, number_of
@@ -153,3 +154,27 @@ def test_the_pages_fit_the_screen(
     hall.locator("article a").click()
     assert fits(hall)
     shot(hall, f"demand-{language}-{viewport['width']}")
+
+
+@pytest.mark.parametrize(("language", "viewport"), [("zh-CN", DESK), ("en", PHONE)], ids=["desk", "phone"])
+def test_a_need_is_posted_at_a_desk_in_a_browser(
+    board: Board, server: str, page: Callable[..., Page], language: str, viewport: dict[str, int]  # noqa: F811
+) -> None:  # fmt: skip
+    _, password = city.hire(board.people.buyer, "lan")
+    desk = page(language, viewport)
+    desk.goto(f"{server}/admin/login/?next=/admin/catalog/demand/add/")
+    desk.fill("#id_username", "lan")
+    desk.fill("#id_password", password)
+    desk.click("[type=submit]")
+    desk.locator("#id_title_zh").wait_for()
+    for name, value in form_of(board).items():
+        field = desk.locator(f"#id_{name}")
+        field.select_option(str(value)) if name in ("party", "moderator") else field.fill(str(value))
+    shot(desk, f"desk-demand-{language}-{viewport['width']}")
+    desk.click("[name=_save]")
+    desk.locator(".messagelist, #messages, [class*=success], #changelist").first.wait_for()
+    assert Demand.objects.get().state == "draft"
+    demands.do_step(demands.do_step(Demand.objects.get(), "submit", board.buyer), "publish", board.operator)
+    board.answered(Demand.objects.get())
+    desk.goto(f"{server}/admin/catalog/answer/{Answer.objects.get().pk}/change/")
+    shot(desk, f"desk-answer-{language}-{viewport['width']}")
