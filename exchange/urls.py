@@ -7,7 +7,8 @@ from django.views.i18n import set_language
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from exchange.api.tokens import TokenView
-from exchange.portal import dcat, demands, directory, hall, sitemap, zones
+from exchange.portal import applying, dcat, demands, directory, hall, party, sitemap, zones
+from exchange.portal.persons import second_factor_page
 from exchange.portal.views import front, health
 
 urlpatterns = [
@@ -41,6 +42,14 @@ urlpatterns = [
         name="certificate-part",
     ),
     path("language", set_language, name="set_language"),
+    path("apply/", applying.apply, name="apply"),
+    path("apply/again/", applying.again, name="apply-again"),
+    path("confirm/<str:token>/", applying.confirm, name="confirm"),
+    path("application/", applying.application, name="application"),
+    path("parties/", party.parties, name="parties"),
+    path("parties/applications/<uuid:pk>/", party.own_application, name="own-application"),
+    path("documents/<uuid:pk>/", party.document, name="document"),
+    path("second-factor/", second_factor_page, name="second-factor"),
     path("health", health, name="health"),
     path("admin/", admin.site.urls),
     path("oauth/token", TokenView.as_view(), name="token"),

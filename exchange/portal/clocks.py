@@ -5,7 +5,7 @@ from datetime import date
 from django.utils import timezone
 
 from catalog import authorizing, demands, registration
-from exchange.parties import acts, days
+from exchange.parties import acts, applications, days
 
 _watched_on: date | None = None
 
@@ -19,4 +19,5 @@ def watch() -> None:
         registration.lapse()
         authorizing.expire()
         demands.expire()
+        applications.lapse()
         _watched_on = today
