@@ -18,7 +18,6 @@ GROUPS: tuple[tuple[Any, dict[str, str]], ...] = (
     (_("Products and trade"), {
         "catalog.demand": "campaign", "catalog.answer": "forum",
         "catalog.product": "inventory_2", "catalog.version": "history_edu", "licensing.licence": "key",
-        "catalog.demand": "campaign", "catalog.answer": "reply",
         "settlement.meteredquery": "query_stats", "settlement.joinedproduct": "join", "settlement.usage": "speed",
         "settlement.transfer": "account_balance",
     }),
