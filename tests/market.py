@@ -100,11 +100,23 @@ def make_node(folder: Path, queries: int = 1_000_000, **settings: Any) -> tuple[
             "air": {"profile": "open"},
         },
         resources={
-            "flights": {"population": "aircraft", "columns": [column.name for column in flights.columns]},
+            "flights": {
+                "population": "aircraft",
+                "columns": [column.name for column in flights.columns],
+                "joins": ["fleet"],
+            },
+            "fleet": {"population": "aircraft", "columns": ["tailnum", "maker", "seats"], "one_row": True},
             "rides": {
                 "population": "pilots",
                 "columns": [column.name for column in flights.columns],
                 "most_rows": 10_000,
+                "joins": ["planes"],
+            },
+            "planes": {
+                "population": "pilots",
+                "columns": ["tailnum", "maker", "seats"],
+                "most_rows": 1_000,
+                "one_row": True,
             },
             "air": {"population": "air", "columns": [column.name for column in air.columns]},
             "carriers": {"population": "air", "columns": ["code", "kind", "planes"]},

@@ -283,6 +283,7 @@ class Execution:
                 "threshold": whom.threshold, "dominance": whom.dominance, "p_ratio": whom.p_ratio,
                 "budget": whom.budget, "budget_per_day": whom.budget_per_day, "delta": whom.delta,
                 "spent": self._journal.spent(whom.name), "columns": sorted(offered.columns),
+                "joins": sorted(offered.joins),
             },
         }  # fmt: skip
 
