@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import get_language
 
@@ -18,7 +17,8 @@ from catalog.covers import Mode
 from catalog.models import Authorization, Plan
 from exchange.errors import Problem
 from exchange.parties import acts, notices
-from exchange.parties.models import Accreditation, Role, User
+from exchange.parties.accreditation import is_accredited
+from exchange.parties.models import Role, User
 
 LIVE = ("submitted", "signed", "in_force", "suspended")
 
@@ -44,9 +44,7 @@ def do_step(thing: Any, name: str, by: User | None, reason: str = "") -> Any:
 def expire() -> int:
     """End what has run out; how many. For the worker: what covers is decided by the day, not by this."""
     over = Authorization.objects.filter(state__in=("in_force", "suspended"), until__lt=timezone.localdate())
-    for authorization in over:
-        do_step(authorization, "expire", None)
-    return len(over)
+    return acts.take_all(over, lambda each: do_step(each, "expire", None))
 
 
 def scope_of(authorization: Authorization) -> Scope:
@@ -119,9 +117,7 @@ def _check_signing(authorization: Authorization) -> None:
     _check_agreement(authorization)
     if authorization.agreement_id is None:
         raise Problem("document_missing", str(Authorization._meta.get_field("agreement").verbose_name))
-    today = timezone.localdate()
-    valid = Accreditation.objects.filter(Q(until=None) | Q(until__gte=today), since__lte=today, role=Role.OPERATOR)
-    if not valid.filter(party=authorization.operator_id).exists():
+    if not is_accredited(authorization.operator_id, Role.OPERATOR):
         raise Problem("party_not_accredited", str(authorization.operator))
 
 

@@ -6,13 +6,13 @@ counts through the year, and two check digits by ISO 7064 MOD 97-10, which find 
 
 import re
 
-FORM = re.compile(r"(\d{6})-(\d{4})-([RP])-(\d{6})-(\d{2})")
+FORM = re.compile(r"([0-9]{6})-([0-9]{4})-([RP])-([0-9]{6})-([0-9]{2})")
 KINDS = {"resource": "R", "product": "P"}
 
 
 def series(region: str, year: int, kind: str) -> str:
     """The part of a code before its number. Raises ValueError for another kind or a region that is no code."""
-    if not re.fullmatch(r"\d{6}", region):
+    if not re.fullmatch(r"[0-9]{6}", region):
         raise ValueError(f"{region!r} is no region by GB/T 2260")
     if kind not in KINDS:
         raise ValueError(f"{kind!r} is nothing that is registered")

@@ -3,10 +3,13 @@
 application → acceptance (3 working days) → review (20) → public notice (10) → code
 """
 
+import re
+from copy import copy
 from datetime import date, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -17,8 +20,10 @@ from exchange.audit.models import Record
 from exchange.days import years_after
 from exchange.errors import Problem
 from exchange.parties import acts, notices
-from exchange.parties.models import User
+from exchange.parties.accreditation import is_accredited
+from exchange.parties.models import Role, User
 
+ADOPTED = re.compile(r"\w[\w.-]{0,59}")  # the code of another registry, which is also part of an address
 YEARS = 3  # 26号: a registration is good for 3 years, and is renewed for at most 3 more
 RENEWAL = timedelta(days=60)
 CHANGEABLE = {"name_zh", "name_en", "sector", "data_class"}
@@ -27,14 +32,10 @@ Kind, What = Registration.Kind, RegistrationItem.What
 
 def do_open(registration: Registration, by: User) -> Registration:
     """Save a new application as a draft. Raises Problem registration_open, registration_missing, field_invalid."""
-    if wrong := set(registration.changes) - CHANGEABLE:
-        raise Problem("field_invalid", ", ".join(sorted(wrong)))
     registration.state = registration.machine.first
     try:
         with transaction.atomic():
-            there = in_force_for(registration.subject) is not None
-            if (registration.kind == Kind.FIRST) is there:
-                raise Problem("registration_open" if there else "registration_missing")
+            _check_terms(registration)
             registration.save(force_insert=True)
             acts.record(registration, "registration.opened", by)
     except IntegrityError:
@@ -52,13 +53,18 @@ def do_step(registration: Registration, name: str, by: User | None, reason: str 
 
 
 def do_adopt(registration: Registration, code: str, since: date, until: date, by: User | None) -> Registration:
-    """Enter what another registry has registered, under its code. Raises Problem field_invalid, registration_open."""
-    if not code.strip() or not since <= until:
-        raise Problem("field_invalid")
-    registration.code, registration.since, registration.until = code.strip(), since, until
+    """Enter what another registry has registered, under its code.
+
+    Raises Problem field_invalid, registration_open, party_not_accredited, data_core, assessment_missing.
+    """
+    if not ADOPTED.fullmatch(code) or not since <= until:
+        raise Problem("field_invalid", "code, since, until")
+    registration.code, registration.since, registration.until = code, since, until
     registration.state = "in_force"
     try:
         with transaction.atomic():
+            _check_parties(registration)
+            _check_class(registration)
             registration.save(force_insert=True)
             _register(registration.subject, [])
             _certify(registration, acts.record(registration, "registration.adopted", by))
@@ -70,9 +76,7 @@ def do_adopt(registration: Registration, code: str, since: date, until: date, by
 def lapse() -> int:
     """Cancel every registration that is over (26号 注销); how many. For the worker."""
     over = Registration.objects.filter(state="in_force", until__lt=timezone.localdate())
-    for registration in over:
-        do_step(registration, "cancel", None, "期满未续展")
-    return len(over)
+    return acts.take_all(over, lambda each: do_step(each, "cancel", None, "期满未续展"))
 
 
 def do_object(objection: Objection) -> Objection:
@@ -103,8 +107,56 @@ def in_force_for(subject: Resource | Product) -> Registration | None:
     return subject.registrations.filter(state="in_force").first()
 
 
+def _check_terms(registration: Registration) -> None:
+    """A first registration is of what has none, any other of what has one; of it only some fields can be changed.
+
+    A draft is edited until it is submitted, so this holds when it is opened, submitted and entered.
+    """
+    subject = registration.subject
+    there = in_force_for(subject) is not None
+    if (registration.kind == Kind.FIRST) is there:
+        raise Problem("registration_open" if there else "registration_missing")
+    changes, known = registration.changes, {field.name for field in subject._meta.concrete_fields} & CHANGEABLE
+    if not isinstance(changes, dict) or not changes.keys() <= known:
+        raise Problem("field_invalid", "changes", hint=", ".join(sorted(known)))
+    changed = copy(subject)
+    for field, value in changes.items():
+        setattr(changed, field, value)
+    try:
+        changed.clean_fields(exclude={field.name for field in subject._meta.fields} - changes.keys())
+    except ValidationError as error:
+        raise Problem("field_invalid", f"changes: {', '.join(sorted(error.message_dict))}") from None
+
+
+def _check_parties(registration: Registration) -> None:
+    """26号: holders register their resources, operators and merchants their products; a correction anybody asks for."""
+    subject = registration.subject
+    if isinstance(subject, Resource):
+        entitled, roles = {subject.holder_id}, (Role.HOLDER,)
+    else:
+        entitled, roles = {subject.merchant_id, subject.authorization.operator_id}, (Role.MERCHANT, Role.OPERATOR)
+    registrant = registration.registrant
+    if registration.kind != Kind.CORRECTION and not (registrant.pk in entitled and is_accredited(registrant, *roles)):
+        raise Problem("party_not_accredited", str(registrant))
+    if not is_accredited(registration.registrar_id, Role.REGISTRAR):
+        raise Problem("party_not_accredited", str(registration.registrar))
+
+
+def _check_class(registration: Registration) -> None:
+    """GB/T 43697-2024: core data never enter, important data with their assessment."""
+    resource = registration.resource
+    if resource is not None:
+        data_class = registration.changes.get("data_class", resource.data_class)
+        if data_class == Resource.DataClass.CORE:
+            raise Problem("data_core")
+        if data_class == Resource.DataClass.IMPORTANT and resource.assessment_id is None:
+            raise Problem("assessment_missing")
+
+
 def _check_submission(registration: Registration) -> None:
-    """26号: all items are there, evidence before the application; core data never, important data with assessment."""
+    """26号: all items are there, evidence before the application; and all that holds again at the entry."""
+    _check_terms(registration)
+    _check_parties(registration)
     there = {item.what for item in registration.items.all() if item.text.strip() or item.document_id}
     wanted = {Kind.CANCELLATION: set(), Kind.CORRECTION: {What.EVIDENCE}, Kind.RENEWAL: {What.RISK}}
     missing = wanted.get(Kind(registration.kind), set(What)) - there
@@ -114,13 +166,7 @@ def _check_submission(registration: Registration) -> None:
         raise Problem("item_missing", ", ".join(str(What(each).label) for each in sorted(missing)))
     if registration.evidenced_on and registration.evidenced_on > timezone.localdate():
         raise Problem("evidence_too_late")
-    resource = registration.resource
-    if resource is not None:
-        data_class = registration.changes.get("data_class", resource.data_class)
-        if data_class == Resource.DataClass.CORE:
-            raise Problem("data_core")
-        if data_class == Resource.DataClass.IMPORTANT and resource.assessment_id is None:
-            raise Problem("assessment_missing")
+    _check_class(registration)
     if registration.kind == Kind.RENEWAL:
         _check_renewal(registration)
 
@@ -146,6 +192,9 @@ def _check_entry(registration: Registration) -> None:
         raise Problem("notice_running")
     if registration.objections.filter(state__in=("made", "upheld")).exists():
         raise Problem("objection_open")
+    _check_terms(registration)
+    _check_parties(registration)
+    _check_class(registration)
     if registration.machine is machines.REGISTRATION:
         _number(registration)
 
@@ -201,7 +250,8 @@ def _until(registration: Registration, now: Registration | None, today: date) ->
 
 
 def _register(subject: Resource | Product, changed: list[str]) -> None:
-    if isinstance(subject, Resource) and subject.state == Resource.State.DRAFT:
+    """A resource that was cancelled may be registered anew; one that its holder suspended stays so."""
+    if isinstance(subject, Resource) and subject.state in (Resource.State.DRAFT, Resource.State.CANCELLED):
         subject.state = Resource.State.REGISTERED
     subject.save(update_fields=["state", *changed])
 

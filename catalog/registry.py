@@ -27,6 +27,9 @@ TRANSITIONS: dict[type[models.Model], dict[str, frozenset[str]]] = {
     },
 }
 
+# What a resource is registered as (26号): with a registration in force, only a registration of change changes it.
+REGISTERED = frozenset({"code", "holder", "domain", "name_zh", "name_en", "sector", "data_class"})
+
 
 def do_transition(thing: Resource | Product, to: str, actor: str, reason: str = "") -> None:
     """Move `thing` to state `to` and log it. Raises Problem field_invalid where it may not go there.
@@ -40,7 +43,7 @@ def do_transition(thing: Resource | Product, to: str, actor: str, reason: str = 
         if isinstance(current, Product) and to == "listed":
             check_listing(current)
         type(thing).objects.filter(pk=thing.pk).update(state=to)
-        log.append(f"{thing._meta.model_name}.{to}", _body(current, actor, state=to, reason=reason))
+        log.append(f"{thing._meta.model_name}.{to}", _body(current, actor, state=to, reason=reason), about=thing.pk)
     thing.state = to
 
 
@@ -72,14 +75,27 @@ def do_create(thing: Resource | Authorization | Product, actor: str) -> None:
     """Save a new object and log it."""
     with transaction.atomic():
         thing.save(force_insert=True)
-        log.append(f"{thing._meta.model_name}.created", _body(thing, actor))
+        log.append(f"{thing._meta.model_name}.created", _body(thing, actor), about=thing.pk)
 
 
 def do_change(thing: Resource | Authorization | Product, actor: str, fields: list[str]) -> None:
-    """Save changed fields and log which."""
+    """Save changed fields and log which. Raises Problem registration_wanted for what a registration is about."""
     with transaction.atomic():
+        if isinstance(thing, Resource):
+            _check_free(thing, fields)
         thing.save(update_fields=fields)
-        log.append(f"{thing._meta.model_name}.changed", _body(thing, actor, fields=sorted(fields)))
+        log.append(f"{thing._meta.model_name}.changed", _body(thing, actor, fields=sorted(fields)), about=thing.pk)
+
+
+def free_to_change(resource: Resource) -> bool:
+    """Whether its holder may change what a registration is about, as none is in force."""
+    return resource.state in (Resource.State.DRAFT, Resource.State.CANCELLED)
+
+
+def _check_free(resource: Resource, fields: list[str]) -> None:
+    current = Resource.objects.select_for_update(of=("self",)).get(pk=resource.pk)
+    if not free_to_change(current) and (fixed := REGISTERED & set(fields)):
+        raise Problem("registration_wanted", ", ".join(sorted(fixed)))
 
 
 def _body(thing: Resource | Authorization | Product, actor: str, **more: Any) -> dict[str, Any]:

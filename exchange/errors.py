@@ -64,6 +64,12 @@ _TABLE = (
     ("asked_already", 409, "Missing material is asked for once", "补正材料应一次性告知"),
     ("registration_open", 409, "Another registration of this is under way", "已有登记事项正在办理"),
     ("registration_missing", 409, "There is no registration in force", "尚无有效登记"),
+    (
+        "registration_wanted",
+        409,
+        "What is registered changes by a registration of change only",
+        "已登记事项须办理变更登记",
+    ),
     ("notice_running", 409, "The public notice has not ended", "公示期未满"),
     ("objection_open", 409, "An objection has not been decided", "异议尚未处理完毕"),
     ("objection_missing", 409, "No objection was found to be right", "没有成立的异议"),
@@ -152,13 +158,17 @@ class Problem(Exception):
     def status(self) -> int:
         return CODES[self.code].status
 
+    def title(self, language: str) -> str:
+        """What went wrong, in `en` or `zh`."""
+        row = CODES[self.code]
+        return row.zh if language.startswith("zh") else row.en
+
     def document(self, language: str = "en") -> dict[str, Any]:
         """The problem document (RFC 9457), in `en` or `zh`."""
-        row = CODES[self.code]
         body: dict[str, Any] = {
             "type": f"urn:sluice:problem:{self.code}",
-            "title": row.zh if language.startswith("zh") else row.en,
-            "status": row.status,
+            "title": self.title(language),
+            "status": self.status,
             "code": self.code,
         }
         if self.detail:

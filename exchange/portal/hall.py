@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
@@ -14,6 +15,7 @@ from catalog.models import Objection, Registration, Resource
 from exchange.api.limits import Rate
 from exchange.audit import proofs
 from exchange.audit.models import Record
+from exchange.days import Calendar
 from exchange.errors import Problem
 from exchange.parties import days, documents
 from exchange.portal.texts import named, told
@@ -22,6 +24,7 @@ OBJECTIONS = Rate(per_minute=1, burst=5)
 MOST = 200  # notices on the page
 _SHOWN = Registration.objects.select_related("resource", "product__resource", "registrant", "registrar")
 _ENTERED = ("in_force", "cancelled", "revoked", "replaced")
+_NOTICED = ("noticed", "ended", *_ENTERED)  # what came under notice, or was entered; a withdrawn one is nobody's to see
 
 
 class ObjectionForm(forms.Form):
@@ -36,16 +39,17 @@ class ObjectionForm(forms.Form):
 def notices(request: HttpRequest) -> HttpResponse:
     """What is under public notice 公示, what ends first on top."""
     found = _SHOWN.filter(state="noticed").order_by("due_on", "id")[:MOST]
-    return render(request, "portal/notices.html", {"notices": [shown(each) for each in found]})
+    calendar = days.calendar()
+    return render(request, "portal/notices.html", {"notices": [shown(each, calendar) for each in found]})
 
 
 def notice(request: HttpRequest, pk: Any) -> HttpResponse:
     """One notice, and a form to object to it."""
-    found = get_object_or_404(_SHOWN.exclude(state__in=("draft", "applied", "returned", "accepted", "declined")), pk=pk)
+    found = get_object_or_404(_SHOWN.filter(state__in=_NOTICED), pk=pk)
     form = ObjectionForm(request.POST or None, request.FILES or None)
-    made = request.method == "POST" and form.is_valid() and _objected(request, found, form)
+    made = request.method == "POST" and found.state == "noticed" and form.is_valid() and _objected(request, found, form)
     description = found.items.filter(what="description").values_list("text", flat=True).first()
-    page = {"notice": shown(found), "form": form, "made": made, "description": description}
+    page = {"notice": shown(found, days.calendar()), "form": form, "made": made, "description": description}
     return render(request, "portal/notice.html", page, status=200 if made or request.method == "GET" else 400)
 
 
@@ -56,8 +60,9 @@ def _objected(request: HttpRequest, noticed: Registration, form: ObjectionForm) 
         if not OBJECTIONS.allow(str(request.META.get("REMOTE_ADDR"))):
             raise Problem("too_many_requests")
         upload: UploadedFile = said.pop("evidence")
-        paper = documents.store(noticed.registrar, upload)
-        registration.do_object(Objection(registration=noticed, evidence=paper, **said))
+        with transaction.atomic():
+            paper = documents.store(noticed.registrar, upload)
+            registration.do_object(Objection(registration=noticed, evidence=paper, **said))
     except Problem as problem:
         form.add_error(None, told(problem))
         return False
@@ -71,7 +76,11 @@ def certificate(request: HttpRequest, code: str) -> HttpResponse:
     state = _("in force") if found.state == "in_force" else _("no longer in force")
     if found.state == "in_force" and found.until and found.until < timezone.localdate():
         state = _("no longer in force")
-    page = {"registration": shown(found), "state": state, "data_class": Resource.DataClass(data_class).label}
+    page = {
+        "registration": shown(found, days.calendar()),
+        "state": state,
+        "data_class": Resource.DataClass(data_class).label,
+    }
     return render(request, "portal/certificate.html", page)
 
 
@@ -84,11 +93,11 @@ def certificate_part(request: HttpRequest, code: str, part: str) -> HttpResponse
     return HttpResponse(text, content_type="text/plain; charset=utf-8")
 
 
-def shown(found: Registration) -> Registration:
+def shown(found: Registration, calendar: Calendar) -> Registration:
     """The registration with its texts in the reader's language: title, who, by, what, and working days left."""
     found.title, found.who, found.by = map(named, (found.subject, found.registrant, found.registrar))
     found.what = found.subject._meta.verbose_name
-    found.left = days.calendar().left(timezone.localdate(), found.due_on) if found.due_on else -1
+    found.left = calendar.left(timezone.localdate(), found.due_on) if found.due_on else -1
     return found
 
 

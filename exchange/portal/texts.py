@@ -2,7 +2,7 @@
 
 from django.utils.translation import get_language
 
-from exchange.errors import CODES, Problem
+from exchange.errors import Problem
 from exchange.parties.models import Named
 
 
@@ -13,8 +13,7 @@ def named(thing: Named) -> str:
 
 def told(problem: Problem) -> str:
     """What went wrong, in the reader's language."""
-    row = CODES[problem.code]
-    return f"{row.en if english() else row.zh} {problem.detail}".strip()
+    return f"{problem.title('en' if english() else 'zh')} {problem.detail}".strip()
 
 
 def english() -> bool:

@@ -5,14 +5,16 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import requests
+from django.utils import timezone
 from playwright.sync_api import Page
 
-from catalog import registration
-from catalog.models import Objection, Registration
+from catalog import registration, registry
+from catalog.models import Objection, Registration, Resource
 from exchange.audit import sequencer
 from exchange.parties.models import Document
 from tests.catalog.test_registration import Office, noticed_enough, office  # noqa: F401
@@ -53,11 +55,11 @@ def test_a_notice_is_seen_and_objected_to(
     assert hall.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
-def post(url: str, **said: str | None) -> requests.Response:
-    """The form of a notice, sent as a browser does; None leaves a field out."""
+def post(url: str, form: str = "", **said: str | None) -> requests.Response:
+    """The form of a notice, or that of the page `form`, sent as a browser does; None leaves a field out."""
     browser = requests.Session()  # noqa: F811
     browser.headers["Accept-Language"] = "en"
-    browser.get(url, timeout=30)
+    browser.get(form or url, timeout=30)
     files = {"evidence": ("proof.pdf", said.pop("evidence", "%PDF-1.7"), "application/pdf")}
     fields = {"name": "A", "contact": "B", "text": "C"} | said
     data = {key: value for key, value in fields.items() if value is not None}
@@ -96,6 +98,8 @@ def test_markup_in_names_stays_text(office: Office, server: str) -> None:  # noq
 
 def test_what_is_not_under_notice_is_nobodys_to_see(office: Office, server: str) -> None:  # noqa: F811
     made = office.draft()
+    assert requests.get(f"{server}/notices/{made.pk}/", timeout=30).status_code == 404
+    registration.do_step(made, "withdraw", office.holder)
     assert requests.get(f"{server}/notices/{made.pk}/", timeout=30).status_code == 404
     assert requests.get(f"{server}/registrations/000000-2026-R-000001-00/", timeout=30).status_code == 404
 
@@ -150,20 +154,25 @@ def test_pages_are_read_in_the_language_one_chooses(office: Office, server: str,
     hall.get_by_role("heading", name="登记公示").wait_for()
 
 
-def test_the_hall_asks_the_database_as_often_for_many_as_for_few(
-    office: Office, django_assert_max: Callable[..., None]  # noqa: F811
-) -> None:  # fmt: skip
-    from catalog import registry
-    from catalog.models import Resource
-
-    for number in range(12):
+def make_notices(office: Office, number: int) -> None:  # noqa: F811
+    """So many registrations under notice, with their clocks running."""
+    due = timezone.localdate() + timedelta(days=5)
+    for _ in range(number):
         resource = Resource(
-            code=f"r{number}", name_zh=f"表{number}", holder=office.people.holder, domain=office.resource.domain
+            code=f"r{Resource.objects.count()}", name_zh="表", holder=office.people.holder,
+            domain=office.resource.domain,
         )  # fmt: skip
         registry.do_create(resource, actor="test")
         Registration.objects.create(
-            resource=resource, registrant=office.people.holder, registrar=office.people.registrar, state="noticed"
-        )
+            resource=resource, registrant=office.people.holder, registrar=office.people.registrar,
+            state="noticed", due_on=due, clock_from=timezone.localdate(), clock_days=3,
+        )  # fmt: skip
+
+
+def test_the_hall_asks_the_database_as_often_for_many_as_for_few(
+    office: Office, django_assert_max: Callable[..., None]  # noqa: F811
+) -> None:  # fmt: skip
+    make_notices(office, 12)
     django_assert_max("/notices/", 10)
 
 
@@ -187,3 +196,19 @@ def test_a_notice_that_ran_out_can_still_be_read_and_not_objected_to(office: Off
     answer = requests.get(f"{server}/notices/{made.pk}/", headers={"Accept-Language": "en"}, timeout=30)
     assert "The public notice has ended" in answer.text
     assert "<textarea" not in answer.text
+
+
+def test_an_objection_after_the_notice_is_refused_and_leaves_no_document(office: Office, server: str) -> None:  # noqa: F811
+    made = registration.do_step(noticed_enough(office.noticed()), "enter", office.head)
+    other = f"{server}/notices/{office_with_another(office).pk}/"
+    answer = post(f"{server}/notices/{made.pk}/", form=other)
+    assert answer.status_code == 400
+    assert "The public notice has ended" in answer.text
+    assert not Objection.objects.exists()
+    assert not Document.objects.exists()
+
+
+def office_with_another(office: Office) -> Registration:  # noqa: F811
+    """Another registration that is under notice: its page has a form, and so the browser its cookie."""
+    make_notices(office, 1)
+    return Registration.objects.filter(state="noticed").get()

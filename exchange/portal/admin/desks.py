@@ -7,36 +7,45 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ActionForm
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 from guardian.shortcuts import get_objects_for_user
+from unfold.admin import ModelAdmin
 
 from catalog import registry as catalog_registry
 from exchange.errors import Problem
-from exchange.parties import acts
+from exchange.parties.accreditation import accredited
 from exchange.parties.acts import parties_of
 from exchange.parties.models import Document, User
+from exchange.portal.admin import history
 from exchange.portal.texts import told
 
 
-class WithReason(ActionForm):
-    """Beside the choice of a step, its reason."""
-
-    reason = forms.CharField(label=_("reason"), max_length=2_000, required=False)
-
-
 class Refused(Exception):
-    """A registry refused a form; the text is for the person."""
+    """A registry refused what a form says; the text is for the person."""
 
 
-class OwnObjects(admin.ModelAdmin):
+class DraftForm(ModelForm):
+    """A form that says what a registry refused."""
+
+    refused = ""
+
+    def clean(self) -> dict[str, Any] | None:
+        if self.refused:
+            raise forms.ValidationError(self.refused)
+        return super().clean()
+
+
+class OwnObjects(ModelAdmin):
     """Rows are found by their party column; guardian's shares come on top. Nothing is ever deleted."""
 
+    form = DraftForm
     party_paths: ClassVar[tuple[str, ...]] = ()
     may_add_as: ClassVar[tuple[str, ...]] = ()  # roles whose members may add
     names_others: ClassVar[tuple[str, ...]] = ()  # of party_paths, those that name another's party
@@ -48,7 +57,11 @@ class OwnObjects(admin.ModelAdmin):
         if user.is_superuser:
             return rows
         shared = get_objects_for_user(user, f"{self.opts.app_label}.view_{self.opts.model_name}", self.model)
-        return rows.filter(owned(self.party_paths, user) | Q(pk__in=shared.values("pk"))).distinct()
+        return rows.filter(self.own(user) | Q(pk__in=shared.values("pk"))).distinct()
+
+    def own(self, user: User) -> Q:
+        """The rows that are this person's to see."""
+        return owned(self.party_paths, user)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_active and request.user.is_staff)
@@ -77,9 +90,40 @@ class OwnObjects(admin.ModelAdmin):
                 kwargs["queryset"] = Document.objects.filter(party__in=parties_of(request.user))
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
+    def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> type[ModelForm]:
+        form = super().get_form(request, *args, **kwargs)
+        form.refused = getattr(request, "refused", "")
+        return form
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """All or nothing; what was refused is shown with what was typed."""
+        try:
+            with transaction.atomic():
+                return super().changeform_view(request, *args, **kwargs)
+        except Refused as refused:
+            request.refused = str(refused)
+            return super().changeform_view(request, *args, **kwargs)
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """What the log says of it, to whoever may see it."""
+        thing = self.get_object(request, unquote(object_id))
+        if thing is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        if not self.has_view_permission(request, thing):
+            raise PermissionDenied
+        page = {**self.admin_site.each_context(request), "opts": self.opts, "title": str(thing), "thing": thing,
+                "records": history.of(thing, request.user, self.labels())}  # fmt: skip
+        return TemplateResponse(request, "portal/desk/history.html", page)
+
+    def labels(self) -> dict[str, Any]:
+        """Names for people of what may be done here, by the last part of its records' kinds."""
+        return {name: act.short_description for act in self.actions or () if (name := getattr(act, "step", ""))}
+
     @staticmethod
     def _acts_as(request: HttpRequest, roles: Sequence[str]) -> bool:
-        return parties_of(request.user).filter(accreditations__role__in=roles).exists()
+        return (parties_of(request.user) & accredited(*roles)).exists()
 
 
 class Registered(OwnObjects):
@@ -88,12 +132,18 @@ class Registered(OwnObjects):
     registry: ClassVar[Any] = catalog_registry
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm, change: bool) -> None:
-        actor = str(request.user.pk)
-        if not change:
-            self.registry.do_create(obj, actor)
-        elif form.changed_data:
-            own = {field.name for field in obj._meta.concrete_fields}
-            self.registry.do_change(obj, actor, [name for name in form.changed_data if name in own])
+        """Raises Refused."""
+        try:
+            if change:
+                self._change(obj, str(request.user.pk), form.changed_data)
+            else:
+                self.registry.do_create(obj, str(request.user.pk))
+        except Problem as problem:
+            raise Refused(told(problem)) from None
+
+    def _change(self, thing: Any, actor: str, changed: Sequence[str]) -> None:
+        if own := own_fields(thing).intersection(changed):
+            self.registry.do_change(thing, actor, sorted(own))
 
     def move(self, request: HttpRequest, rows: QuerySet[Any], to: str) -> None:
         for row in rows:
@@ -116,64 +166,13 @@ def transition(to: str, label: Any, paths: tuple[str, ...]) -> Any:
         model_admin.move(request, theirs, to)
 
     act.__name__ = f"to_{to}"
+    act.step = to
     return act
 
 
-class Stepped(OwnObjects):
-    """Things with a machine: opened as a draft, edited until they are submitted, and moved by steps with reasons."""
-
-    action_form = WithReason
-    edited_in: ClassVar[tuple[str, ...]] = ("draft",)
-    readonly_fields: ClassVar[Sequence[str]] = ("state", "due_on")
-
-    @staticmethod
-    def open(thing: Any, by: User) -> Any:
-        raise NotImplementedError
-
-    @staticmethod
-    def take(thing: Any, name: str, by: User, reason: str) -> Any:
-        raise NotImplementedError
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        editable = obj is None or obj.state in self.edited_in or request.user.is_superuser
-        return editable and super().has_change_permission(request, obj)
-
-    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm, change: bool) -> None:
-        """Raises nothing: what a registry refuses is said beside the form, and the draft is not there."""
-        if change:
-            with transaction.atomic():
-                super().save_model(request, obj, form, change)
-                acts.record(obj, f"{obj.machine.name}.edited", request.user, fields=sorted(form.changed_data))
-            return
-        try:
-            self.open(obj, request.user)
-        except Problem as problem:
-            raise Refused(told(problem)) from None
-
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        try:
-            with transaction.atomic():
-                return super().changeform_view(request, *args, **kwargs)
-        except Refused as refused:
-            self.message_user(request, str(refused), messages.ERROR)
-            return redirect(request.get_full_path())
-
-
-def step(name: str, label: Any) -> Any:
-    """An admin action that takes a step; who may is for the machine to say."""
-
-    @admin.action(description=label)
-    def act(model_admin: Stepped, request: HttpRequest, rows: QuerySet[Any]) -> None:
-        for row in rows:
-            try:
-                row = model_admin.take(row, name, request.user, request.POST.get("reason", ""))
-            except Problem as problem:
-                model_admin.message_user(request, f"{row}: {told(problem)}", messages.ERROR)
-            else:
-                model_admin.message_user(request, f"{row}: {row.get_state_display()}", messages.SUCCESS)
-
-    act.__name__ = f"step_{name}"
-    return act
+def own_fields(thing: Model) -> set[str]:
+    """The names of its fields that are columns of its own row."""
+    return {field.name for field in thing._meta.concrete_fields}
 
 
 def owned(paths: Sequence[str], user: User) -> Q:

@@ -1,0 +1,20 @@
+"""What parties may be: their accreditations, which have dates."""
+
+from datetime import date
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from exchange.parties.models import Accreditation, Party
+
+
+def accredited(*roles: str, on: date | None = None) -> QuerySet[Party]:
+    """The active parties that are accredited as one of `roles` on a day, else today; each once."""
+    day = on or timezone.localdate()
+    found = Accreditation.objects.filter(Q(until=None) | Q(until__gte=day), since__lte=day, role__in=roles)
+    return Party.objects.filter(pk__in=found.values("party"), state=Party.State.ACTIVE)
+
+
+def is_accredited(party: object, *roles: str, on: date | None = None) -> bool:
+    """Whether the party, or the one with that id, is active and accredited as one of `roles` on a day."""
+    return accredited(*roles, on=on).filter(pk=getattr(party, "pk", party)).exists()
