@@ -189,12 +189,12 @@ def open_market(url: str, endpoint: dict[str, Any]) -> Market:
 
 
 def sell_carriers(market: Market, per_call: int = 7) -> tuple[Any, Any, Any]:
-    """The operator's table of carriers as an open product to be joined: resource, product, the buyer's licence."""
+    """A neighbour's table of carriers as an open product to be joined: resource, product, the buyer's licence."""
     from catalog import snapshots
     from fixtures import city
 
     people = market.people
-    resource = city.register("carriers", "航空公司", "Carriers", people.operator, market.domain, sector="transport")
+    resource = city.register("carriers", "航空公司", "Carriers", people.neighbour, market.domain, sector="transport")
     snapshots.refresh(resource, actor="test")
     terms = {"profile": "open", "threshold": 0, "merchant_share": 6500}
     product = city.offer(people, "carriers", market.authorization, resource, ["code", "kind", "planes"], **terms)

@@ -55,7 +55,10 @@ def registry(first: int = 60, last: int = 400, seed: int = 6) -> list[Row]:
 
 
 class Pair:
-    """Both in one home, and `whole`: the same table as if it had been joined before it was taken in."""
+    """Both in one home, and `whole`: the same table as if it had been joined before it was taken in. A test may take
+    in open `towns` besides."""
+
+    towns: str
 
     def __init__(
         self, folder: Path, one: list[Row], other: list[Row], profile: Profile = Profile.GUARDED, inner: bool = True,
@@ -70,16 +73,19 @@ class Pair:
         self.whole = self.take("whole", both, WHOLE) if len(both) else ""
         self.engine = Engine(self.area.snapshots, b"n" * 32, memory_mb=256, threads=1)
 
-    def take(self, name: str, frame: pd.DataFrame, schema: Schema, **wishes: Any) -> str:
+    def take(
+        self, name: str, frame: pd.DataFrame, schema: Schema, profile: Profile | None = None, **wishes: Any
+    ) -> str:  # fmt: skip
         source = samples.write(frame, self.folder / f"{name}.parquet")
-        task = intake.Task(name, schema, self.profile, **wishes)
+        task = intake.Task(name, schema, profile or self.profile, **wishes)
         return intake.take_in(source, task, self.area, snapshots.SECRET).snapshot
 
     def manifest(self, name: str) -> Manifest:
         return self.engine.manifest(name, getattr(self, name))
 
     def bind(self, text: str, main: str = "sales") -> Bound:
-        others = {name: self.manifest(name) for name in ("sales", "registry") if name != main}
+        others = {name: self.manifest(name) for name in ("sales", "registry", "towns") if hasattr(self, name)}
+        others.pop(main)
         return query.bind(sql.parse(text), self.manifest(main).schema, self.profile, others)
 
     def ask(self, text: str, main: str = "sales") -> pd.DataFrame:

@@ -8,9 +8,9 @@ import pytest
 
 from exchange.errors import Problem
 from exchange.sandbox import plan, query, sql
-from exchange.sandbox.node import policy
-from exchange.sandbox.node.home import BadConfiguration
-from exchange.sandbox.orders import Joined
+from exchange.sandbox.node import judge, policy
+from exchange.sandbox.node.home import BadConfiguration, Settings
+from exchange.sandbox.orders import Joined, Order, OrderKind
 from exchange.sandbox.query import Bound, Join, Profile
 from exchange.sandbox.schema import Column, Kind, Manifest, Role, Schema, manifest_from_json
 from exchange.sandbox.terms import Terms, strictest
@@ -141,6 +141,29 @@ def test_deadline_and_memory_follow_from_public_numbers_of_both() -> None:
     assert plan.deadline(asked, large, GUARDED, 10**6, 0) > 10 * plan.deadline(asked, small, GUARDED, 10**6, 0)
     grown = plan.memory(asked, large, GUARDED, 2) - plan.memory(asked, small, GUARDED, 2)
     assert grown >= 90 * (10**6 - 340), "measured: less than 90 bytes for each entity and row"
+
+
+def test_on_private_deadline_and_memory_follow_from_the_numbers_that_the_holder_declares() -> None:
+    law = (
+        LAW.replace('"guarded"', '"private"').replace("queries = 100", "rho = 1_000_000").replace("threshold = 10", "")
+    )
+    terms, published = Terms("private", rows=3, rho=1_000), {"registry": SIDE.published(counts=False)}
+    asked = bound(BY_SECTOR, Profile.PRIVATE).query
+    order = Order(
+        "1", "sluice", "n", 1, 2, OrderKind.QUERY, "sales", "s1", terms, query.to_json(asked), ("town", "firm"),
+        joins=(Joined("registry", "registry", "s2", ("sector", "firm")),),
+    )  # fmt: skip
+
+    def task(sales: int, registered: int) -> judge.Task:
+        first, *rest = law.split("columns")  # of sales, visits and the registry
+        declared = zip((sales, 5, registered), rest, strict=True)
+        text = first + "".join(f"most_rows = {rows}\ncolumns{after}" for rows, after in declared)
+        capacity = Settings("n", rows_per_second=10**6)
+        return judge.task(order, policy.parse(text.encode()), MAIN.published(counts=False), capacity, published)
+
+    assert task(100_000, 100_000).deadline > task(100_000, 1_000).deadline > task(1_000, 1_000).deadline
+    with pytest.raises(Problem, match="query_too_large"):
+        task(1_000, 10_000_000)
 
 
 def test_of_several_products_the_strictest_terms_rule() -> None:

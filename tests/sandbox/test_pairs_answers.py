@@ -19,6 +19,7 @@ from exchange.sandbox import plan, query, sql
 from exchange.sandbox.engine import Engine, SnapshotUnreadable
 from exchange.sandbox.intake import IntakeRefused
 from exchange.sandbox.query import Profile
+from exchange.sandbox.schema import Column, Kind, Role, Schema
 from exchange.sandbox.terms import Terms
 from tests import samples
 from tests.sandbox.pairs import REGISTRY, SALES, Pair, Row, bare, registry, sales
@@ -49,6 +50,20 @@ def test_the_answer_is_that_of_the_table_joined_beforehand_with_the_same_noise(
     due = due.rename(columns={name: name.partition("_where_")[0] for name in due})
     assert found.rename(columns=filters)[due.columns].equals(due)
     assert "released" in set(found["status"])
+
+
+def test_an_open_table_is_joined_beside_it_and_changes_nothing_else(pair: tuple[Pair, str]) -> None:
+    both, join = pair
+    columns = (Column("name", Kind.STRING, Role.DIMENSION), Column("coast", Kind.STRING, Role.DIMENSION))
+    towns = pd.DataFrame({"name": ["east", "west", "south"], "coast": ["sea", "lake", "sea"]})
+    both.towns = both.take("towns", towns, Schema(columns), Profile.OPEN)
+    text = "SELECT {}, sector, SUM(amount), COUNT(*) FROM {} GROUP BY {}, sector"
+    found = bare(both.ask(text.format("coast", f"sales {join} JOIN towns ON town = name", "coast")))
+    due = both.ask_whole(text.format("town", "whole", "town"))
+    found = found.rename(columns={"towns.coast": "town"}).replace({"town": {"sea": "east", "lake": "west"}})
+    rows = [each.dropna(subset="town").sort_values(["town", "sector"]).reset_index(drop=True) for each in (found, due)]
+    assert rows[0][due.columns].equals(rows[1])
+    assert "released" in set(rows[0]["status"])
 
 
 Firms = list[tuple[int, str, int]]

@@ -81,7 +81,7 @@ def paired(server: str, var: Path, place: tuple[Path, Path]) -> Paired:
         ("rides", "rides_private", private | {"rho": 2 * RHO}, {"share": 4 * RHO}),
         ("planes", "planes", private | {"rows": 6}, {"share": 3 * RHO}),
     ):
-        resource = city.register(code, code, code, market.people.operator, market.domain, sector="transport")
+        resource = city.register(code, code, code, market.people.neighbour, market.domain, sector="transport")
         snapshots.refresh(resource, actor="test")
         columns = [column["name"] for column in resource.snapshot.manifest["schema"]["columns"]]
         sides[name] = city.offer(market.people, name, market.authorization, resource, columns, **terms)

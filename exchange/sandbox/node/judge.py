@@ -30,7 +30,7 @@ MOST_NUMBER = 2**53 - 1  # RFC 8785 §3.2.2.3
 @dataclass(frozen=True, slots=True)
 class Task:
     """An order that may run. `deadline` is in seconds from its start, 0.0 for none; `plan` names the query
-    with its terms on its snapshot, to block it after an overrun."""
+    with its terms on its snapshot, to block it after an overrun; `resources` are all that it reads."""
 
     population: Population
     manifest: Manifest
@@ -39,6 +39,7 @@ class Task:
     shape: Shape
     deadline: float
     plan: str
+    resources: tuple[str, ...]
 
 
 def check_form(order: Order) -> None:
@@ -111,6 +112,7 @@ def task(
         shape=plan.shape(asked, manifest, terms),
         deadline=plan.deadline(asked, manifest, terms, capacity.rows_per_second, capacity.start_ms),
         plan=digest(json.dumps(parts, sort_keys=True).encode()),
+        resources=(order.resource, *(each.resource for each in order.joins)),
     )
 
 
