@@ -25,6 +25,7 @@ REGISTRATION = Machine(
         Step("cancel", ("in_force",), "cancelled", ("registrar", CLOCK), "26号 注销", reason=True),
         Step("revoke", ("in_force",), "revoked", ("registrar",), "26号 撤销", reason=True, approves=True),
     ),
+    rest=("in_force",),
 )  # fmt: skip
 """First registration, change and renewal. Where the notice ends without a founded objection, it is entered."""
 
@@ -51,6 +52,7 @@ PLAN = Machine(
         Step("withdraw", ("draft", "submitted", "approved"), "withdrawn", ("body",), "27号"),
         Step("replace", ("filed",), "replaced", (CLOCK,), "27号 重大变更"),
     ),
+    rest=("filed",),
 )
 """A major change is a new plan that goes the same way and replaces the old one when it is filed."""
 
@@ -67,6 +69,7 @@ AUTHORIZATION = Machine(
         Step("end", ("signed", "in_force", "suspended"), "ended", ("authority",), "27号 退出", reason=True),
         Step("expire", ("in_force", "suspended"), "expired", (CLOCK,), "27号 期满"),
     ),
+    rest=("in_force", "suspended"),
 )
 
 OBJECTION = Machine(

@@ -8,18 +8,21 @@ from dataclasses import dataclass
 
 from exchange.errors import Problem
 
+WITHDRAW = "withdraw"  # a step that nobody waits for
 CLOCK = "clock"  # who takes a step that nobody has to: the worker, when its time has come
 BEARER = "bearer"  # who opened a link that was mailed to the thing's address, and may have no account
+PLATFORM = "platform"  # whoever runs the exchange
+NO_FIELDS = (CLOCK, BEARER, PLATFORM)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """From one of the states `start` to `end`.
 
-    `by` are the roles that may take it: names of the thing's fields that hold a party, or CLOCK or BEARER. With
-    `reason` it wants one. What `approves` is for persons with that duty, and not for the one who submitted the thing.
-    `days` is how many working days then remain for the next step; 0 stops the clock, None lets it run on. `rule` is the
-    clause it follows.
+    `by` are the roles that may take it: names of the thing's fields that hold a party, or CLOCK, BEARER or PLATFORM.
+    With `reason` it wants one. What `approves` is for persons with that duty, and not for the one who submitted the
+    thing. `days` is how many working days then remain for the next step; 0 stops the clock, None lets it run on. `rule`
+    is the clause it follows.
     """
 
     name: str
@@ -34,11 +37,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The life of one kind of thing. A step's name may stand for several steps that start in different states."""
+    """The life of one kind of thing. A step's name may stand for several steps that start in different states.
+
+    In the states of `rest` nobody waits for anybody.
+    """
 
     name: str
     first: str
     steps: tuple[Step, ...]
+    rest: tuple[str, ...] = ()
 
     def states(self) -> tuple[str, ...]:
         """Every state, in the order of the steps."""
@@ -47,6 +54,10 @@ class Machine:
     def open(self, state: str) -> Iterator[Step]:
         """The steps that may start in `state`."""
         return (step for step in self.steps if state in step.start)
+
+    def awaited(self, state: str) -> Iterator[Step]:
+        """The steps that somebody is to take in `state`."""
+        return (step for step in self.open(state) if state not in self.rest and step.name != WITHDRAW)
 
     def step(self, name: str, state: str) -> Step:
         """Raises Problem step_not_possible where `name` is no step from `state`."""

@@ -7,8 +7,10 @@ proof that the person showed the second factor.
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal, TypeVar
+from uuid import UUID
 
 from django.apps import apps
 from django.db import models, transaction
@@ -18,10 +20,11 @@ from exchange.audit import log
 from exchange.audit.models import Record
 from exchange.errors import Problem
 from exchange.parties import days, second_factor
+from exchange.parties.accreditation import platform
 from exchange.parties.models import Membership, Party, User
 from exchange.parties.second_factor import Verified, user_of
 from exchange.parties.stateful import Stateful
-from exchange.steps import BEARER, CLOCK, Step
+from exchange.steps import BEARER, CLOCK, NO_FIELDS, PLATFORM, Step
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +52,51 @@ def has_duty(user: User, duty: str) -> models.QuerySet[Party]:
     return parties_of(user).filter(pk__in=Membership.objects.filter(user=user, duty=duty, state=live).values("party"))
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a person works: the ids of the active parties they act for, and of those they approve for."""
+
+    user: User
+    acts_for: frozenset[UUID]
+    approves_for: frozenset[UUID]
+    platform: UUID | None  # who runs the exchange
+
+    @classmethod
+    def of(cls, user: User) -> "Places":
+        live = Membership.State.IN_FORCE
+        rows = Membership.objects.filter(user=user, state=live, party__in=parties_of(user)).values_list("party", "duty")
+        approves = frozenset(party for party, duty in rows if duty == Membership.Duty.APPROVER)
+        running = platform()
+        return cls(user, frozenset(party for party, _ in rows), approves, running and running.pk)
+
+    def entitled(self, thing: Stateful, step: Step) -> bool:
+        """Whether the step is for one of their parties, and for their duty there."""
+        fields = (role for role in step.by if role not in NO_FIELDS)
+        parties = {getattr(thing, f"{role}_id") for role in fields} | (
+            {self.platform} if PLATFORM in step.by else set()
+        )
+        return not parties.isdisjoint(self._for(step))
+
+    def holding(self, model: type[Stateful], step: Step) -> models.Q:
+        """The things of `model` that the step is about, where it is for one of their parties and their duty there."""
+        found = models.Q(pk__in=[])
+        for role in (role for role in step.by if role not in NO_FIELDS):
+            found |= models.Q(**{f"{model.role_paths.get(role, role)}__in": self._for(step)})
+        if PLATFORM in step.by and self.platform in self._for(step):
+            found = models.Q()  # of everybody
+        return found & ~models.Q(submitted_by=self.user) if step.approves else found
+
+    def _for(self, step: Step) -> frozenset[UUID]:
+        return self.approves_for if step.approves else self.acts_for
+
+    def may(self, thing: Stateful, step: Step) -> bool:
+        """Whether they may take the step; superusers any."""
+        if self.user.is_superuser:
+            return True
+        own = step.approves and thing.submitted_by_id == self.user.pk
+        return not own and self.entitled(thing, step)
+
+
 def take(
     thing: Thing, name: str, by: By, reason: str = "", before: Then | None = None, then: Then | None = None
 ) -> tuple[Thing, Record]:
@@ -62,7 +110,7 @@ def take(
     with transaction.atomic():
         locked = type(thing)._default_manager.select_for_update(of=("self",)).get(pk=thing.pk)
         step = locked.machine.step(name, locked.state)
-        _may(locked, step, by)
+        _check_may(locked, step, by)
         if step.reason and not reason.strip():
             raise Problem("reason_missing")
         if before is not None:
@@ -78,6 +126,16 @@ def take(
         kind = f"{locked.machine.name}.{name}"
         made = record(locked, kind, by, state=step.end, reason=reason.strip()[:MOST_REASON])
     return locked, made
+
+
+def waiting_for(rows: models.QuerySet[Thing], places: Places) -> models.QuerySet[Thing]:
+    """Of `rows` of one model those in which a step may wait for this person; which one, `Machine.awaited` says."""
+    model, wanted = rows.model, models.Q(pk__in=[])
+    for machine in model.machines():
+        for state in machine.states():
+            for step in machine.awaited(state):
+                wanted |= models.Q(state=state) & places.holding(model, step)
+    return rows.filter(wanted)
 
 
 def take_all(things: Iterable[Thing], step: Callable[[Thing], object]) -> int:
@@ -117,30 +175,24 @@ def record(thing: Stateful, kind: str, by: By, **more: Any) -> Record:
     body: dict[str, Any] = {"v": 1, "id": str(thing.pk), "actor": str(person.pk) if person else by or CLOCK}
     if person is not None and person.is_superuser:
         body["superuser"] = True
-    return log.append(kind, body | thing.facts() | more)
+    return log.append(kind, body | thing.facts() | more, about=thing.pk)
 
 
-def _may(thing: Stateful, step: Step, by: By) -> None:
+def person_of(by: By) -> User | None:
+    """The person who acts, if one does."""
+    return None if by is None or by == BEARER else user_of(by)
+
+
+def _check_may(thing: Stateful, step: Step, by: By) -> None:
     person = person_of(by)
     if person is None:
         if (by or CLOCK) not in step.by:
             raise Problem("step_not_yours")
         return
     if not person.is_superuser:
-        _check_duty(thing, step, person)
+        if not Places.of(person).entitled(thing, step):
+            raise Problem("step_not_yours")
+        if step.approves and thing.submitted_by_id == person.pk:
+            raise Problem("step_own")
     if step.approves:
         second_factor.require(by)
-
-
-def _check_duty(thing: Stateful, step: Step, person: User) -> None:
-    entitled = {getattr(thing, f"{role}_id") for role in step.by if role not in (CLOCK, BEARER)}
-    mine = has_duty(person, Membership.Duty.APPROVER) if step.approves else parties_of(person)
-    if not mine.filter(pk__in=entitled - {None}).exists():
-        raise Problem("step_not_yours")
-    if step.approves and thing.submitted_by_id == person.pk:
-        raise Problem("step_own")
-
-
-def person_of(by: By) -> User | None:
-    """The person who acts, if one does."""
-    return None if by is None or by == BEARER else user_of(by)

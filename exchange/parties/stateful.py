@@ -13,6 +13,7 @@ class Stateful(models.Model):
     """A thing with a machine. `due_on` is when its next step is due: `clock_days` working days from `clock_from`."""
 
     machine: ClassVar[Machine]
+    role_paths: ClassVar[dict[str, str]] = {}  # where a role of the machine is no field of its own
 
     state = models.CharField(_("state"), max_length=20, editable=False)
     submitted_by = models.ForeignKey(
@@ -30,14 +31,11 @@ class Stateful(models.Model):
     class Meta:
         abstract = True
 
+    @classmethod
+    def machines(cls) -> tuple[Machine, ...]:
+        """Every machine one of them may have."""
+        return (cls.machine,)
+
     def facts(self) -> dict[str, Any]:
         """What its records say of it, JSON without floats."""
         return {"code": str(getattr(self, "code", ""))}
-
-
-def platform_id() -> object:
-    """The party that runs the exchange now, and so reviews who may be what; None where none is accredited."""
-    from exchange.parties.accreditation import platform  # which stands above the models
-
-    found = platform()
-    return found and found.pk

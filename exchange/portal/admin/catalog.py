@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin, TabularInline
 
 from catalog import authorizing, registry
 from catalog.models import (
@@ -19,10 +20,11 @@ from catalog.models import (
 )
 from exchange.parties.acts import parties_of
 from exchange.parties.models import Role
-from exchange.portal.admin.desks import ReadOnly, Registered, Stepped, step, transition
+from exchange.portal.admin.desks import ReadOnly, Registered, transition
+from exchange.portal.admin.stepped import Stepped, step
 
 
-class ColumnsInline(admin.TabularInline):
+class ColumnsInline(TabularInline):
     model = Column
     extra = 0
     can_delete = False
@@ -142,7 +144,7 @@ class ProductAdmin(Registered):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
         """A merchant's own, and for an operator those under its authorizations."""
-        rows = admin.ModelAdmin.get_queryset(self, request)
+        rows = ModelAdmin.get_queryset(self, request)
         if request.user.is_superuser:
             return rows
         mine = parties_of(request.user)

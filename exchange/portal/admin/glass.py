@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from django.contrib import admin
 from django.db import transaction
 from django.db.models import Model
 from django.http import HttpRequest
+from unfold.admin import ModelAdmin
 
 from exchange.audit import log
 
 
-class ForBreakingGlass(admin.ModelAdmin):
+class ForBreakingGlass(ModelAdmin):
     """Superusers only; nothing is deleted. Each change is on record with who made it, the fields and not the values."""
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:

@@ -3,17 +3,18 @@
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import F, Model, QuerySet
+from django.db.models import F, Model, Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
+from unfold.admin import TabularInline
 
-from exchange.parties import accreditation, acts, applications
+from exchange.parties import accreditation, acts, applications, overseeing
 from exchange.parties.acts import parties_of
 from exchange.parties.models import Accreditation, Application, ApplicationDocument, Party, RequestedRole, User
-from exchange.portal.admin.desks import Stepped, step
+from exchange.portal.admin.stepped import Stepped, step
 
 
 def reviews(user: User) -> bool:
@@ -27,9 +28,9 @@ class Reviewed(Stepped):
 
     whose: ClassVar[str]  # the path to the party it is about
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows = admin.ModelAdmin.get_queryset(self, request)
-        return rows if reviews(request.user) else rows.filter(**{f"{self.whose}__in": parties_of(request.user)})
+    def own(self, user: User) -> Q:
+        everyones = ~Q(pk__in=[])  # an empty Q would be lost in an "or"
+        return everyones if reviews(user) else Q(**{f"{self.whose}__in": parties_of(user)})
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_superuser)
@@ -38,12 +39,13 @@ class Reviewed(Stepped):
         return bool(request.user.is_superuser)
 
 
-class RolesInline(admin.TabularInline):
+class RolesInline(TabularInline):
     """The roles asked for, one decision each."""
 
     model = RequestedRole
     extra = 0
     can_delete = False
+    hide_title = True
     fields = ("role", "decision", "until", "reason")
     readonly_fields = ("role",)
 
@@ -57,17 +59,22 @@ class RolesInline(admin.TabularInline):
         return False
 
 
-class PapersInline(admin.TabularInline):
+class PapersInline(TabularInline):
     """What the organization sent."""
 
     model = ApplicationDocument
     extra = 0
     can_delete = False
+    hide_title = True
     fields = readonly_fields = ("what", "file")
 
     @admin.display(description=_("document"))
     def file(self, paper: ApplicationDocument) -> str:
-        return format_html('<a href="{}">{}</a>', reverse("document", args=[paper.document_id]), paper.document.name)
+        return format_html(
+            '<a class="text-primary-600 underline" href="{}">{}</a>',
+            reverse("document", args=[paper.document_id]),
+            paper.document.name,
+        )
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return True
@@ -93,9 +100,9 @@ class ApplicationAdmin(Reviewed):
     )  # fmt: skip
     inlines = (RolesInline, PapersInline)
     actions = (
-        step("ask", _("Ask for missing material")),
+        step("ask", _("Ask for more material")),
         step("accredit", _("Accredit")),
-        step("decline", _("Decline")),
+        step("decline", _("Decline the application")),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -115,8 +122,8 @@ class ApplicationAdmin(Reviewed):
 
 @admin.register(Party)
 class PartyAdmin(Reviewed):
-    open = staticmethod(accreditation.do_make)
-    take = staticmethod(accreditation.do_party_step)
+    open = staticmethod(overseeing.do_make)
+    take = staticmethod(overseeing.do_party_step)
     whose = "pk"
     list_display = ("name_zh", "name_en", "credit_code", "state")
     list_filter = ("state",)
@@ -128,8 +135,8 @@ class PartyAdmin(Reviewed):
 
 @admin.register(Accreditation)
 class AccreditationAdmin(Reviewed):
-    open = staticmethod(accreditation.do_make)
-    take = staticmethod(accreditation.do_step)
+    open = staticmethod(overseeing.do_make)
+    take = staticmethod(overseeing.do_accreditation_step)
     whose = "party"
     list_display = ("party", "role", "since", "until", "state")
     list_filter = ("role", "state")

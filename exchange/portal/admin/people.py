@@ -1,10 +1,13 @@
 """Parties, people and their papers; and, for breaking glass, the evidence."""
 
 from django.contrib import admin, messages
-from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from catalog.models import (
     Domain,
@@ -21,7 +24,7 @@ from settlement.models import Account
 
 # Tokens and grants are nobody's to look at; clients have a desk of ours.
 admin.site.unregister([model for model in list(admin.site._registry) if model._meta.app_label == "oauth2_provider"])
-admin.site.unregister(Client)
+admin.site.unregister([Client, Group])
 
 
 @admin.register(Notice)
@@ -66,7 +69,8 @@ class CheckpointAdmin(Evidence):
 
 
 @admin.register(User)
-class PeopleAdmin(ForBreakingGlass, UserAdmin):
+class PeopleAdmin(UserAdmin, ForBreakingGlass):
+    form, add_form, change_password_form = UserChangeForm, UserCreationForm, AdminPasswordChangeForm
     actions = ("reset_second_factor",)
 
     @admin.action(description=_("Reset the second factor"))
@@ -81,6 +85,11 @@ class PeopleAdmin(ForBreakingGlass, UserAdmin):
             else:
                 self.message_user(request, f"{user}: {_('The second factor is reset.')}", messages.SUCCESS)
         return None
+
+
+@admin.register(Group)
+class GroupDesk(GroupAdmin, ModelAdmin):
+    """Django's groups hold nothing of ours."""
 
 
 admin.site.register([Membership, Domain, Account], ForBreakingGlass)
