@@ -80,3 +80,31 @@ OBJECTION = Machine(
         Step("dismiss", ("made",), "dismissed", ("registrar",), "26号 异议", reason=True),
     ),
 )
+
+DEMAND = Machine(
+    "demand",
+    "draft",
+    (
+        Step("submit", ("draft",), "submitted", ("party",), "board"),
+        Step("publish", ("submitted",), "published", ("moderator",), "board", approves=True),
+        Step("send_back", ("submitted",), "draft", ("moderator",), "board", reason=True),
+        Step("withdraw", ("draft", "submitted"), "withdrawn", ("party",), "board"),
+        Step("close", ("published",), "closed", ("party",), "board", reason=True),
+        Step("take_down", ("published",), "taken_down", ("moderator",), "board", reason=True),
+        Step("expire", ("published",), "expired", (CLOCK,), "board"),
+    ),
+    rest=("published",),
+)
+"""A need on the demand board: public only once its moderator, the operator or the platform, has looked at it."""
+
+ANSWER = Machine(
+    "answer",
+    "made",
+    (
+        Step("accept", ("made",), "accepted", ("poster",), "board"),
+        Step("decline", ("made",), "declined", ("poster",), "board", reason=True),
+        Step("withdraw", ("made",), "withdrawn", ("party",), "board"),
+        Step("lapse", ("made",), "lapsed", (CLOCK,), "board"),
+    ),
+)
+"""A merchant's answer to a demand; it lapses when the demand leaves the board."""

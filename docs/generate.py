@@ -51,6 +51,8 @@ def states_page() -> str:
         "Objection": machines.OBJECTION,
         "Implementation plan": machines.PLAN,
         "Authorization": machines.AUTHORIZATION,
+        "Demand": machines.DEMAND,
+        "Answer to a demand": machines.ANSWER,
         "Application for accreditation": parties.APPLICATION,
         "Accreditation": parties.ACCREDITATION,
         "Party": parties.PARTY,

@@ -97,6 +97,8 @@ _TABLE = (
     ("party_not_accredited", 403, "The party is not accredited for this", "该主体未获相应资格"),
     ("data_core", 403, "Core data never enter authorized operation", "核心数据不得进入授权运营"),
     ("assessment_missing", 403, "Important data need a recorded assessment", "重要数据须经评估"),
+    ("contact_in_text", 400, "A public text holds no contact", "公开内容不得含联系方式"),
+    ("answer_open", 409, "Your earlier answer has not been decided", "此前的应答尚未处理"),
     # Whether it may be asked: the chain, from the top
     ("resource_not_in_force", 403, "The resource is not in service", "数据资源未在服务"),
     ("authorization_not_in_force", 403, "The authorization is not in force", "授权未生效或已终止"),

@@ -6,12 +6,12 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models.authorizations import Authorization
-from catalog.models.resources import Resource
+from catalog.models.resources import Described, Resource
 from exchange.money import BASIS_POINTS
-from exchange.parties.models import Named, Party
+from exchange.parties.models import Party
 
 
-class Product(Named):
+class Product(Described):
     """What buyers ask: some columns of a resource, under a profile, by right of one authorization."""
 
     class Kind(models.TextChoices):

@@ -20,11 +20,10 @@ from exchange.audit import log
 from exchange.audit.models import Record
 from exchange.errors import Problem
 from exchange.parties import days, second_factor
-from exchange.parties.accreditation import platform
-from exchange.parties.models import Membership, Party, User
+from exchange.parties.models import Membership, Party, Role, User
 from exchange.parties.second_factor import Verified, user_of
-from exchange.parties.stateful import Stateful
-from exchange.steps import BEARER, CLOCK, NO_FIELDS, PLATFORM, Step
+from exchange.parties.stateful import Stateful, platform_id
+from exchange.steps import BEARER, CLOCK, Step
 
 _log = logging.getLogger(__name__)
 
@@ -54,47 +53,30 @@ def has_duty(user: User, duty: str) -> models.QuerySet[Party]:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a person works: the ids of the active parties they act for, and of those they approve for."""
+    """Where a person works: the ids of the parties they act for, and of those they approve for. Superusers anywhere."""
 
     user: User
     acts_for: frozenset[UUID]
     approves_for: frozenset[UUID]
-    platform: UUID | None  # who runs the exchange
 
     @classmethod
     def of(cls, user: User) -> "Places":
-        live = Membership.State.IN_FORCE
-        rows = Membership.objects.filter(user=user, state=live, party__in=parties_of(user)).values_list("party", "duty")
-        approves = frozenset(party for party, duty in rows if duty == Membership.Duty.APPROVER)
-        running = platform()
-        return cls(user, frozenset(party for party, _ in rows), approves, running and running.pk)
+        approves = has_duty(user, Membership.Duty.APPROVER).values_list("pk", flat=True)
+        return cls(user, frozenset(parties_of(user).values_list("pk", flat=True)), frozenset(approves))
 
     def entitled(self, thing: Stateful, step: Step) -> bool:
         """Whether the step is for one of their parties, and for their duty there."""
-        fields = (role for role in step.by if role not in NO_FIELDS)
-        parties = {getattr(thing, f"{role}_id") for role in fields} | (
-            {self.platform} if PLATFORM in step.by else set()
-        )
-        return not parties.isdisjoint(self._for(step))
+        parties = {getattr(thing, f"{role}_id") for role in step.by if role not in (CLOCK, BEARER)}
+        mine = self.approves_for if step.approves else self.acts_for
+        return self.user.is_superuser or not parties.isdisjoint(mine)
 
-    def holding(self, model: type[Stateful], step: Step) -> models.Q:
-        """The things of `model` that the step is about, where it is for one of their parties and their duty there."""
-        found = models.Q(pk__in=[])
-        for role in (role for role in step.by if role not in NO_FIELDS):
-            found |= models.Q(**{f"{model.role_paths.get(role, role)}__in": self._for(step)})
-        if PLATFORM in step.by and self.platform in self._for(step):
-            found = models.Q()  # of everybody
-        return found & ~models.Q(submitted_by=self.user) if step.approves else found
-
-    def _for(self, step: Step) -> frozenset[UUID]:
-        return self.approves_for if step.approves else self.acts_for
+    def submitted(self, thing: Stateful, step: Step) -> bool:
+        """Whether they would approve what they submitted themselves."""
+        return step.approves and not self.user.is_superuser and thing.submitted_by_id == self.user.pk
 
     def may(self, thing: Stateful, step: Step) -> bool:
-        """Whether they may take the step; superusers any."""
-        if self.user.is_superuser:
-            return True
-        own = step.approves and thing.submitted_by_id == self.user.pk
-        return not own and self.entitled(thing, step)
+        """Whether they may take the step, with their second factor where it approves."""
+        return self.entitled(thing, step) and not self.submitted(thing, step)
 
 
 def take(
@@ -110,7 +92,7 @@ def take(
     with transaction.atomic():
         locked = type(thing)._default_manager.select_for_update(of=("self",)).get(pk=thing.pk)
         step = locked.machine.step(name, locked.state)
-        _check_may(locked, step, by)
+        _may(locked, step, by)
         if step.reason and not reason.strip():
             raise Problem("reason_missing")
         if before is not None:
@@ -130,12 +112,22 @@ def take(
 
 def waiting_for(rows: models.QuerySet[Thing], places: Places) -> models.QuerySet[Thing]:
     """Of `rows` of one model those in which a step may wait for this person; which one, `Machine.awaited` says."""
-    model, wanted = rows.model, models.Q(pk__in=[])
-    for machine in model.machines():
+    wanted = models.Q(pk__in=[])
+    for machine in rows.model.machines():
         for state in machine.states():
             for step in machine.awaited(state):
-                wanted |= models.Q(state=state) & places.holding(model, step)
+                who = places.approves_for if step.approves else places.acts_for
+                own = ~models.Q(submitted_by=places.user) if step.approves else models.Q()
+                for role in set(step.by) - {CLOCK, BEARER}:
+                    wanted |= models.Q(state=state) & _of(rows.model, role, who) & own
     return rows.filter(wanted)
+
+
+def _of(model: type[Stateful], role: str, who: frozenset[UUID]) -> models.Q:
+    """The things whose `role` is one of the parties `who`; one party is the platform of everything."""
+    if role == Role.PLATFORM:
+        return models.Q() if platform_id() in who else models.Q(pk__in=[])
+    return models.Q(**{f"{model.role_paths.get(role, role)}__in": who})
 
 
 def take_all(things: Iterable[Thing], step: Callable[[Thing], object]) -> int:
@@ -178,21 +170,21 @@ def record(thing: Stateful, kind: str, by: By, **more: Any) -> Record:
     return log.append(kind, body | thing.facts() | more, about=thing.pk)
 
 
-def person_of(by: By) -> User | None:
-    """The person who acts, if one does."""
-    return None if by is None or by == BEARER else user_of(by)
-
-
-def _check_may(thing: Stateful, step: Step, by: By) -> None:
+def _may(thing: Stateful, step: Step, by: By) -> None:
     person = person_of(by)
     if person is None:
         if (by or CLOCK) not in step.by:
             raise Problem("step_not_yours")
         return
-    if not person.is_superuser:
-        if not Places.of(person).entitled(thing, step):
-            raise Problem("step_not_yours")
-        if step.approves and thing.submitted_by_id == person.pk:
-            raise Problem("step_own")
+    places = Places.of(person)
+    if not places.entitled(thing, step):
+        raise Problem("step_not_yours")
+    if places.submitted(thing, step):
+        raise Problem("step_own")
     if step.approves:
         second_factor.require(by)
+
+
+def person_of(by: By) -> User | None:
+    """The person who acts, if one does."""
+    return None if by is None or by == BEARER else user_of(by)

@@ -1,6 +1,6 @@
 """The lives of applications, accreditations and parties. Pure; docs/states.md draws them from here."""
 
-from exchange.steps import BEARER, CLOCK, PLATFORM, Machine, Step
+from exchange.steps import BEARER, CLOCK, Machine, Step
 
 APPLICATION = Machine(
     "application",
@@ -9,9 +9,9 @@ APPLICATION = Machine(
         Step("confirm", ("applied",), "confirmed", (BEARER,)),
         Step("refer", ("confirmed",), "referred", (CLOCK,)),
         Step("submit", ("confirmed", "returned"), "submitted", (BEARER, "party")),
-        Step("ask", ("submitted",), "returned", (PLATFORM,), reason=True),
-        Step("accredit", ("submitted",), "accredited", (PLATFORM,), approves=True),
-        Step("decline", ("submitted",), "declined", (PLATFORM,), reason=True, approves=True),
+        Step("ask", ("submitted",), "returned", ("platform",), reason=True),
+        Step("accredit", ("submitted",), "accredited", ("platform",), approves=True),
+        Step("decline", ("submitted",), "declined", ("platform",), reason=True, approves=True),
         Step("withdraw", ("confirmed", "submitted", "returned"), "withdrawn", (BEARER, "party")),
         Step("lapse", ("applied", "confirmed", "returned"), "lapsed", (CLOCK,)),
     ),
@@ -21,7 +21,7 @@ APPLICATION = Machine(
 ACCREDITATION = Machine(
     "accreditation",
     "in_force",
-    (Step("end", ("in_force",), "ended", (PLATFORM,), reason=True, approves=True),),
+    (Step("end", ("in_force",), "ended", ("platform",), reason=True, approves=True),),
     rest=("in_force",),
 )
 
@@ -29,8 +29,8 @@ PARTY = Machine(
     "party",
     "active",
     (
-        Step("suspend", ("active",), "suspended", (PLATFORM,), reason=True, approves=True),
-        Step("resume", ("suspended",), "active", (PLATFORM,), reason=True, approves=True),
+        Step("suspend", ("active",), "suspended", ("platform",), reason=True, approves=True),
+        Step("resume", ("suspended",), "active", ("platform",), reason=True, approves=True),
     ),
     rest=("active", "suspended"),
 )

@@ -20,7 +20,7 @@ from django.utils import timezone
 from oauth2_provider.models import get_access_token_model
 
 from catalog import authorizing
-from catalog.models import Objection, Resource
+from catalog.models import Answer, Demand, Objection, Resource
 from exchange.audit import sequencer
 from exchange.audit.models import Checkpoint, Record
 from exchange.parties.documents import store
@@ -34,6 +34,21 @@ CALLERS = ("nobody", "expired", "stranger", "buyer")
 # The status for each caller; POST where the name says so. Objects in the path are the buyer's.
 API = {
     "front": (200, 200, 200, 200),
+    "catalog": (200, 200, 200, 200),
+    "catalog-json": (200, 200, 200, 200),
+    "catalog-resource": (200, 200, 200, 200),
+    "catalog-product": (200, 200, 200, 200),
+    "authorizations": (200, 200, 200, 200),
+    "authorization": (200, 200, 200, 200),
+    "zones": (200, 200, 200, 200),
+    "zone": (404, 404, 404, 404),  # an authorization that is none; tests/portal/test_zones.py has one
+    "demands": (200, 200, 200, 200),
+    "demand": (404, 404, 404, 404),  # what is not on the board; tests/portal/test_demands.py has one that is
+    "dcat": (200, 200, 200, 200),
+    "dcat-document": (200, 200, 200, 200),
+    "sitemap": (200, 200, 200, 200),
+    "sitemap-part": (200, 200, 200, 200),
+    "robots": (200, 200, 200, 200),
     "notices": (200, 200, 200, 200),
     "notice": (404, 404, 404, 404),  # what is not under notice; tests/portal/test_hall.py has one that is
     "certificate": (200, 200, 200, 200),
@@ -85,6 +100,8 @@ ADMIN = {
         "stranger root",
     ),
     "catalog.product": ("merchant operator root", "stranger merchant root", "root"),  # it is listed
+    "catalog.demand": ("buyer operator root", "stranger buyer root", "root"),  # it was closed
+    "catalog.answer": ("buyer merchant root", "stranger merchant root", "root"),
     "catalog.snapshot": ("holder root", "", ""),
     "licensing.licence": ("merchant buyer root", "stranger merchant root", "merchant root"),
     "settlement.meteredquery": ("buyer merchant holder operator root", "", ""),
@@ -123,11 +140,12 @@ PAGES = {
 MODEL_PAGES = ("", "add/", "<path:object_id>/", "<path:object_id>/change/", "<path:object_id>/history/",
                "<path:object_id>/delete/")  # fmt: skip
 
-# What has a machine has a page for each step; it leads back where a step is not for whoever asks, or not now.
-STEPPED = (
-    "catalog.plan", "catalog.authorization", "catalog.registration", "catalog.objection",
-    "parties.application", "parties.party", "parties.accreditation",
-)  # fmt: skip
+# What has a machine has a page for each step, here of publishing: for whom it is open; the others are led back.
+STEPPED = {
+    "catalog.plan": "", "catalog.authorization": "", "catalog.registration": "", "catalog.objection": "",
+    "catalog.demand": "", "catalog.answer": "", "parties.application": "", "parties.party": "",
+    "parties.accreditation": "",
+}  # fmt: skip
 STEP = "<path:object_id>/step/<slug:name>/"
 
 
@@ -183,11 +201,18 @@ def objects(market: Market, query: str, users: dict[str, User]) -> dict[str, Any
     objection = Objection.objects.create(
         registration=entry, name="n", contact="c", text="t", evidence=paper, made_on=timezone.localdate(), state="made"
     )
+    demand = Demand.objects.create(
+        title_zh="寻找客流", text_zh="按小时", party=buyer, moderator=market.people.operator, contact="c",
+        until=timezone.localdate(), state="closed",
+    )  # fmt: skip
+    answer = Answer.objects.create(
+        demand=demand, party=market.people.merchant, text="有", made_on=timezone.localdate(), state="made"
+    )
     application = Application.objects.create(
         party=buyer, name_zh="n", credit_code=buyer.credit_code, contact="c", phone="0532", state="submitted"
     )
     found = [
-        application, market.authorization.plan, entry, objection, Day.objects.first(),
+        demand, answer, application, market.authorization.plan, entry, objection, Day.objects.first(),
         market.air, market.air.snapshot, market.domain, market.authorization, market.open, market.open_licence,
         asked, joined, Usage.objects.get(query=asked), hold, hold.debit, Record.objects.first(),
         Checkpoint.objects.first(),
@@ -249,6 +274,13 @@ def asked(cast: Cast, name: str, token: str) -> int:
     things = ("query", "query-release", "query-receipt", "query-proof", "notice", "own-application", "document")
     paths = dict.fromkeys(things, query) | {"confirm": {"token": "made:up"}}
     paths |= {"product": product, "certificate": entry, "certificate-part": entry | {"part": "jws"}}
+    paths |= {"catalog-resource": {"code": cast.market.air.code}, "catalog-product": product}
+    paths |= {
+        "authorization": {"code": cast.market.authorization.code},
+        "zone": {"code": cast.market.authorization.code},
+    }
+    paths |= {"demand": {"pk": cast.objects["catalog.demand"].pk}, "dcat-document": {"form": "ttl"}}
+    paths |= {"sitemap-part": {"section": "products"}}
     paths |= {"log-tile": {"path": f"0/000.p/{Checkpoint.objects.latest('size').size}"}}
     url = reverse(name, kwargs=paths.get(name, {}))
     headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -292,7 +324,7 @@ def expected(model: str, page: str, who: str) -> int:
     if who == "nobody":
         return 302
     if page == "step":
-        return 302
+        return 200 if who in STEPPED[model].split() else 302
     if page == "delete":
         return 200 if (model, who) in MAY_DELETE else 403
     if page == "add" and who not in adds.split():

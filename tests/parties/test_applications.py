@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from exchange.audit.models import Record, RecordBody
 from exchange.errors import Problem
-from exchange.parties import accreditation, acts, applications, confirmations, members, overseeing
+from exchange.parties import accreditation, acts, applications, confirmations, members
 from exchange.parties.models import (
     Accreditation,
     Application,
@@ -350,26 +350,26 @@ def test_an_ended_accreditation_is_none_today_and_was_one_before(exchange: Excha
     party, today = exchange.people.merchant, timezone.localdate()
     Accreditation.objects.filter(party=party).update(since=today - timedelta(days=9))
     mine = party.accreditations.get()
-    assert refused(overseeing.do_accreditation_step, mine, "end", exchange.head) == "reason_missing"
-    assert refused(overseeing.do_accreditation_step, mine, "end", exchange.head.user, "x") == "second_factor_missing"
-    overseeing.do_accreditation_step(mine, "end", exchange.head, "违反协议")
+    assert refused(accreditation.do_step, mine, "end", exchange.head) == "reason_missing"
+    assert refused(accreditation.do_step, mine, "end", exchange.head.user, "x") == "second_factor_missing"
+    accreditation.do_step(mine, "end", exchange.head, "违反协议")
     assert not accreditation.is_accredited(party, Role.MERCHANT)
     assert accreditation.is_accredited(party, Role.MERCHANT, on=today - timedelta(days=1))
 
 
 def test_a_suspended_party_is_nobody_until_it_is_resumed(exchange: Exchange) -> None:
     party, shen = exchange.accredits(), newcomer()
-    party = overseeing.do_party_step(party, "suspend", exchange.head, "检查")
+    party = accreditation.do_party_step(party, "suspend", exchange.head, "检查")
     assert not accreditation.is_accredited(party, Role.MERCHANT)
     assert not acts.parties_of(shen).exists()
     assert members.administered(shen) == []
-    overseeing.do_party_step(party, "resume", exchange.head, "整改完成")
+    accreditation.do_party_step(party, "resume", exchange.head, "整改完成")
     assert accreditation.is_accredited(party, Role.MERCHANT)
 
 
 def test_who_runs_the_exchange_does_not_lock_itself_out(exchange: Exchange) -> None:
     party = exchange.people.platform
-    assert refused(overseeing.do_party_step, party, "suspend", exchange.head, "x") == "step_not_possible"
+    assert refused(accreditation.do_party_step, party, "suspend", exchange.head, "x") == "step_not_possible"
 
 
 def test_what_nobody_goes_on_with_lapses_and_forgets_who_never_confirmed(exchange: Exchange) -> None:
@@ -421,7 +421,7 @@ def test_an_invitation_ends_with_its_inviters_right(exchange: Exchange) -> None:
     party, shen = exchange.accredits(), newcomer()
     members.do_invite(party, "li@haiyan.example", ["editor"], shen)
     token = token_to("li@haiyan.example")
-    overseeing.do_party_step(party, "suspend", exchange.head, "检查")
+    accreditation.do_party_step(party, "suspend", exchange.head, "检查")
     assert refused(joined, token) == "link_invalid"
     assert not User.objects.filter(username="li@haiyan.example").exists()
 

@@ -14,7 +14,8 @@ from pyotp import TOTP
 
 from catalog.models import Registration
 from exchange.parties.models import Day, Document, User
-from exchange.parties.second_factor import Verified
+from exchange.parties.second_factor import Verified, user_of
+from exchange.portal.persons import KEPT
 from fixtures import city
 from tests.catalog.test_registration import Office, noticed_enough, object_to, office  # noqa: F401
 from tests.portal.test_hall import make_notices
@@ -103,18 +104,14 @@ def clerk(office: Office) -> Browser:  # noqa: F811
     return logged_in(office.clerk)
 
 
-def logged_in(user: User) -> Browser:
+def logged_in(by: User | Verified) -> Browser:
+    """A browser in which the person is logged in, with the second factor shown if `by` is the proof of it."""
     browser = Browser(HTTP_HOST="localhost", headers={"accept-language": "zh-CN"})  # noqa: F811
-    browser.force_login(user, "django.contrib.auth.backends.ModelBackend")
-    return browser
-
-
-def verified(proof: Verified) -> Browser:
-    """The person at a desk whose session has shown the second factor."""
-    browser = logged_in(proof.user)  # noqa: F811
-    session = browser.session
-    session["second_factor"] = proof.for_session()
-    session.save()
+    browser.force_login(user_of(by), "django.contrib.auth.backends.ModelBackend")
+    if isinstance(by, Verified):
+        session = browser.session
+        session[KEPT] = by.for_session()
+        session.save()
     return browser
 
 
@@ -228,7 +225,7 @@ def test_the_registrars_list_asks_the_database_as_often_for_many_as_for_few(offi
 # What waits for whom, and what was done
 
 
-def work_of(user: User) -> str:
+def work_of(user: User | Verified) -> str:
     return logged_in(user).get("/admin/").content.decode()
 
 
@@ -243,11 +240,11 @@ def test_what_is_to_be_done_waits_for_whom_it_waits_for(office: Office) -> None:
     for step in ("ask", "accept"):
         assert f"/{made.pk}/step/{step}/" in work_of(office.clerk)
     assert f"/{made.pk}/step/decline/" not in work_of(office.clerk)  # that is for who approves
-    assert f"/{made.pk}/step/decline/" in work_of(office.head.user)
+    assert f"/{made.pk}/step/decline/" in work_of(office.head)
     assert str(made.pk) not in work_of(office.stranger)
     made = registration.do_step(registration.do_step(made, "accept", office.clerk), "publish", office.clerk)
     registration.do_step(noticed_enough(made), "enter", office.head)
-    for user in (office.holder, office.clerk, office.head.user):
+    for user in (office.holder, office.clerk, office.head):
         assert str(made.pk) not in work_of(user)
 
 
@@ -277,11 +274,10 @@ def test_a_step_without_its_reason_says_so_on_its_page_and_keeps_what_was_typed(
 
     made = registration.do_step(office.draft(), "submit", office.holder)
     steps = f"/admin/catalog/registration/{made.pk}/step"
-    head = verified(office.head)
-    answer = head.post(f"{steps}/decline/", {"reason": "  "})
+    answer = logged_in(office.head).post(f"{steps}/decline/", {"reason": "  "})
     assert answer.status_code == 400
     assert "请填写理由" in answer.content.decode()
-    assert head.post(f"{steps}/decline/", {"reason": "来源不合法"}).status_code == 302
+    assert logged_in(office.head).post(f"{steps}/decline/", {"reason": "来源不合法"}).status_code == 302
     made.refresh_from_db()
     assert made.state == "declined"
 

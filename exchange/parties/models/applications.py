@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from exchange.ids import new_id
 from exchange.parties import machines
 from exchange.parties.models.people import Document, Named, Party, Role, check_credit_code
-from exchange.parties.stateful import Stateful
+from exchange.parties.stateful import Stateful, platform_id
 
 PHONE = RegexValidator(r"^\+?[0-9][0-9 ()-]{5,29}$", _("Not a telephone number."))
 
@@ -25,9 +25,9 @@ class Application(Named, Stateful):
         CONFIRMED = "confirmed", _("being prepared")
         REFERRED = "referred", _("referred to the party's administrator")
         SUBMITTED = "submitted", _("submitted")
-        RETURNED = "returned", _("more material asked for")
+        RETURNED = "returned", _("material asked for")
         ACCREDITED = "accredited", _("accredited")
-        DECLINED = "declined", _("not approved")
+        DECLINED = "declined", _("declined")
         WITHDRAWN = "withdrawn", _("withdrawn")
         LAPSED = "lapsed", _("lapsed")
 
@@ -53,6 +53,11 @@ class Application(Named, Stateful):
         roles = {wish.role: wish.decision for wish in self.roles.all()}
         return {"name_zh": self.name_zh, "credit_code": self.credit_code, "roles": roles}
 
+    @property
+    def platform_id(self) -> object:
+        """Who reviews it."""
+        return platform_id()
+
 
 class RequestedRole(models.Model):
     """A role that an application asks for, and how the reviewer decided."""
@@ -60,7 +65,7 @@ class RequestedRole(models.Model):
     class Decision(models.TextChoices):
         OPEN = "", _("to be decided")
         GRANTED = "granted", _("granted")
-        DECLINED = "declined", _("not granted")
+        DECLINED = "declined", _("declined")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     application = models.ForeignKey(Application, on_delete=models.PROTECT, related_name="roles")

@@ -10,7 +10,7 @@ from oauth2_provider.models import AbstractApplication
 
 from exchange.ids import new_id
 from exchange.parties import machines, uscc
-from exchange.parties.stateful import Stateful
+from exchange.parties.stateful import Stateful, platform_id
 
 
 def check_credit_code(code: str) -> None:
@@ -65,6 +65,11 @@ class Party(Named, Stateful):
 
     def facts(self) -> dict[str, Any]:
         return {"credit_code": self.credit_code, "name_zh": self.name_zh}
+
+    @property
+    def platform_id(self) -> object:
+        """Who suspends it."""
+        return platform_id()
 
 
 class User(AbstractUser):
@@ -139,6 +144,11 @@ class Accreditation(Stateful):
     def facts(self) -> dict[str, Any]:
         since, until = str(self.since), str(self.until or "")
         return {"party": str(self.party_id), "role": self.role, "since": since, "until": until}
+
+    @property
+    def platform_id(self) -> object:
+        """Who ends it."""
+        return platform_id()
 
 
 class Client(AbstractApplication):

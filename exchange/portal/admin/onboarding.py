@@ -3,15 +3,15 @@
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import F, Model, Q, QuerySet
+from django.db.models import F, Model, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import TabularInline
+from unfold.admin import ModelAdmin, TabularInline
 
-from exchange.parties import accreditation, acts, applications, overseeing
+from exchange.parties import accreditation, acts, applications
 from exchange.parties.acts import parties_of
 from exchange.parties.models import Accreditation, Application, ApplicationDocument, Party, RequestedRole, User
 from exchange.portal.admin.stepped import Stepped, step
@@ -28,9 +28,9 @@ class Reviewed(Stepped):
 
     whose: ClassVar[str]  # the path to the party it is about
 
-    def own(self, user: User) -> Q:
-        everyones = ~Q(pk__in=[])  # an empty Q would be lost in an "or"
-        return everyones if reviews(user) else Q(**{f"{self.whose}__in": parties_of(user)})
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = ModelAdmin.get_queryset(self, request)
+        return rows if reviews(request.user) else rows.filter(**{f"{self.whose}__in": parties_of(request.user)})
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_superuser)
@@ -45,7 +45,6 @@ class RolesInline(TabularInline):
     model = RequestedRole
     extra = 0
     can_delete = False
-    hide_title = True
     fields = ("role", "decision", "until", "reason")
     readonly_fields = ("role",)
 
@@ -65,16 +64,11 @@ class PapersInline(TabularInline):
     model = ApplicationDocument
     extra = 0
     can_delete = False
-    hide_title = True
     fields = readonly_fields = ("what", "file")
 
     @admin.display(description=_("document"))
     def file(self, paper: ApplicationDocument) -> str:
-        return format_html(
-            '<a class="text-primary-600 underline" href="{}">{}</a>',
-            reverse("document", args=[paper.document_id]),
-            paper.document.name,
-        )
+        return format_html('<a href="{}">{}</a>', reverse("document", args=[paper.document_id]), paper.document.name)
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return True
@@ -100,9 +94,9 @@ class ApplicationAdmin(Reviewed):
     )  # fmt: skip
     inlines = (RolesInline, PapersInline)
     actions = (
-        step("ask", _("Ask for more material")),
+        step("ask", _("Ask for missing material")),
         step("accredit", _("Accredit")),
-        step("decline", _("Decline the application")),
+        step("decline", _("Decline")),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -122,8 +116,8 @@ class ApplicationAdmin(Reviewed):
 
 @admin.register(Party)
 class PartyAdmin(Reviewed):
-    open = staticmethod(overseeing.do_make)
-    take = staticmethod(overseeing.do_party_step)
+    open = staticmethod(accreditation.do_make)
+    take = staticmethod(accreditation.do_party_step)
     whose = "pk"
     list_display = ("name_zh", "name_en", "credit_code", "state")
     list_filter = ("state",)
@@ -135,8 +129,8 @@ class PartyAdmin(Reviewed):
 
 @admin.register(Accreditation)
 class AccreditationAdmin(Reviewed):
-    open = staticmethod(overseeing.do_make)
-    take = staticmethod(overseeing.do_accreditation_step)
+    open = staticmethod(accreditation.do_make)
+    take = staticmethod(accreditation.do_step)
     whose = "party"
     list_display = ("party", "role", "since", "until", "state")
     list_filter = ("role", "state")

@@ -16,13 +16,14 @@ GROUPS: tuple[tuple[Any, dict[str, str]], ...] = (
     }),
     (_("Authorized operation"), {"catalog.plan": "description", "catalog.authorization": "verified"}),
     (_("Products and trade"), {
+        "catalog.demand": "campaign", "catalog.answer": "forum",
         "catalog.product": "inventory_2", "catalog.version": "history_edu", "licensing.licence": "key",
         "settlement.meteredquery": "query_stats", "settlement.joinedproduct": "join", "settlement.usage": "speed",
         "settlement.transfer": "account_balance",
     }),
     (_("My parties"), {
+        "parties.application": "badge", "parties.party": "domain", "parties.accreditation": "workspace_premium",
         "parties.notice": "notifications", "parties.document": "folder", "parties.client": "vpn_key",
-        "parties.application": "how_to_reg", "parties.accreditation": "badge", "parties.party": "corporate_fare",
     }),
 )  # fmt: skip
 REST = (_("Running the exchange"), "settings")
@@ -35,8 +36,6 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     rest = {label: REST[1] for label in desks if label not in known}
     found = [{"title": _("Work"), "items": [
         {"title": _("My work"), "icon": "checklist", "link": reverse("admin:index")},
-        {"title": _("Your party"), "icon": "groups", "link": reverse("parties"), "active": False},
-        {"title": _("Second factor"), "icon": "password", "link": reverse("second-factor"), "active": False},
         {"title": _("The public hall"), "icon": "public", "link": reverse("front"), "active": False},
     ]}]  # fmt: skip
     for title, labels in (*GROUPS, (REST[0], rest)):

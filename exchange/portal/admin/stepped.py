@@ -19,9 +19,9 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from exchange.errors import Problem
 from exchange.parties import acts, days
-from exchange.parties.acts import MOST_REASON, Places, Stateful
+from exchange.parties.acts import MOST_REASON, By, Places
 from exchange.parties.models import User
-from exchange.parties.second_factor import Verified
+from exchange.parties.stateful import Stateful
 from exchange.portal.admin.desks import OwnObjects, Refused, own_fields, owned
 from exchange.portal.persons import person, to_second_factor
 from exchange.portal.texts import told
@@ -78,7 +78,7 @@ class Stepped(OwnObjects):
         raise NotImplementedError
 
     @staticmethod
-    def take(thing: Any, name: str, by: User | Verified, reason: str) -> Any:
+    def take(thing: Any, name: str, by: By, reason: str) -> Any:
         raise NotImplementedError
 
     def steps(self, thing: Stateful, places: Places) -> list[tuple[Step, Any]]:
@@ -148,9 +148,9 @@ class Stepped(OwnObjects):
             try:
                 thing = self.take(thing, name, person(request), form.cleaned_data["reason"])
             except Problem as problem:
-                form.add_error(None, told(problem))
                 if problem.code == "second_factor_missing":
                     return to_second_factor(request)
+                form.add_error(None, told(problem))
             else:
                 self.message_user(request, f"{thing}: {thing.get_state_display()}", messages.SUCCESS)
                 return redirect(there)
