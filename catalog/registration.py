@@ -26,7 +26,10 @@ from exchange.parties.models import Role, User
 ADOPTED = re.compile(r"\w[\w.-]{0,59}")  # the code of another registry, which is also part of an address
 YEARS = 3  # 26号: a registration is good for 3 years, and is renewed for at most 3 more
 RENEWAL = timedelta(days=60)
-CHANGEABLE = {"name_zh", "name_en", "sector", "data_class"}
+CHANGEABLE = {
+    "name_zh", "name_en", "description_zh", "description_en", "sector", "data_class",
+    "frequency", "quality_zh", "quality_en",
+}  # fmt: skip
 Kind, What = Registration.Kind, RegistrationItem.What
 
 

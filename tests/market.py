@@ -8,7 +8,6 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,7 +17,7 @@ import requests
 
 from exchange.crypto.keys import b64url, load_or_create, raw
 from exchange.sandbox.node.home import Home
-from tests import nodes, samples
+from tests import nodes, samples, scratch
 
 GUARDED, OPEN = "flight_delays", "air_quality"
 PURPOSE = "insurance"
@@ -129,19 +128,16 @@ def make_node(folder: Path, queries: int = 1_000_000, **settings: Any) -> tuple[
 
 def fill(home: Path) -> None:
     """Give a home of `make_node` the samples."""
-    nodes.take_over(home, _filled())
+    nodes.take_over(home, Home(scratch.once("market", _take_in) / "home"))
 
 
-@cache
-def _filled() -> Home:
-    folder = nodes.folder()
+def _take_in(folder: Path) -> None:
     home, _ = make_node(folder)
     flights, open_ones = samples.flights(), {"air": samples.air(), "carriers": samples.carriers()}
     for name, (frame, schema) in ({"flights": flights, "rides": flights} | open_ones).items():
         source = folder / f"{name}.parquet"
         frame.to_parquet(source, index=False)
         nodes.take_in(home, name, source, schema)
-    return Home(home)
 
 
 @pytest.fixture(scope="session")

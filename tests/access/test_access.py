@@ -100,7 +100,7 @@ ADMIN = {
         "stranger root",
     ),
     "catalog.product": ("merchant operator root", "stranger merchant root", "root"),  # it is listed
-    "catalog.demand": ("buyer operator root", "stranger buyer root", "root"),  # it was submitted
+    "catalog.demand": ("buyer operator root", "stranger buyer root", "root"),  # it was closed
     "catalog.answer": ("buyer merchant root", "stranger merchant root", "root"),
     "catalog.snapshot": ("holder root", "", ""),
     "licensing.licence": ("merchant buyer root", "stranger merchant root", "merchant root"),
@@ -143,7 +143,7 @@ MODEL_PAGES = ("", "add/", "<path:object_id>/", "<path:object_id>/change/", "<pa
 # What has a machine has a page for each step, here of publishing: for whom it is open; the others are led back.
 STEPPED = {
     "catalog.plan": "", "catalog.authorization": "", "catalog.registration": "", "catalog.objection": "",
-    "catalog.demand": "root", "catalog.answer": "", "parties.application": "", "parties.party": "",
+    "catalog.demand": "", "catalog.answer": "", "parties.application": "", "parties.party": "",
     "parties.accreditation": "",
 }  # fmt: skip
 STEP = "<path:object_id>/step/<slug:name>/"
@@ -203,7 +203,7 @@ def objects(market: Market, query: str, users: dict[str, User]) -> dict[str, Any
     )
     demand = Demand.objects.create(
         title_zh="寻找客流", text_zh="按小时", party=buyer, moderator=market.people.operator, contact="c",
-        until=timezone.localdate(), state="submitted",
+        until=timezone.localdate(), state="closed",
     )  # fmt: skip
     answer = Answer.objects.create(
         demand=demand, party=market.people.merchant, text="有", made_on=timezone.localdate(), state="made"
