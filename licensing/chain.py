@@ -15,9 +15,9 @@ from catalog.covers import Grant, Item, Mode
 from catalog.models import Authorization, Product, Resource, Snapshot
 from exchange.errors import Problem
 from exchange.sandbox.query import Profile
-from exchange.sandbox.query.joins import HINT
+from exchange.sandbox.query.joins import ENTITY_HINT, HINT
 from exchange.sandbox.schema import Manifest, Schema, manifest_from_json
-from exchange.sandbox.terms import Terms
+from exchange.sandbox.terms import Terms, strictest
 from exchange.statements import Arg, Select
 from licensing.decide import LicenceTerms, Offer
 from licensing.models import Licence, PopulationMeter
@@ -47,7 +47,10 @@ NO_CAP = 2**62  # an `open` resource has no population, hence nothing to use up
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """One product as one party may ask it, and those joined to it. `licence` is None where the party has none."""
+    """One product as one party may ask it, and those joined to it. `licence` is None where the party has none.
+
+    `disclosure` is that of a query: with products joined, of each term the strictest.
+    """
 
     product: Product
     licence: Licence | None
@@ -79,25 +82,36 @@ class Chain:
         micro-ρ where the population is `private`, else looks."""
         if not self.policy.get("budget"):
             return 0
-        return self.product.rho if self.policy["profile"] == Profile.PRIVATE else looks
+        return self.disclosure.rho if self.policy["profile"] == Profile.PRIVATE else looks
 
     def schema(self) -> Schema:
         """The columns the product shows."""
-        return schema_of(self.manifest(), frozenset(self.product.columns))
+        return self.manifest().schema.only(frozenset(self.product.columns))
 
     def shown(self) -> Manifest:
         """The manifest with the columns the product shows."""
         return replace(self.manifest(), schema=self.schema())
 
     def check_joins(self) -> None:
-        """Raises Problem join_not_allowed unless each joined product is about nobody, and lies in the same node."""
+        """Raises Problem join_not_allowed unless each joined product lies in the same node, and is about nobody or
+        may be joined to this one by the entity, as the holder's policy says."""
         for other in self.joined:
-            code, policy = other.product.code, other.policy
-            profiles = {other.product.profile, policy.get("profile", Profile.OPEN.value)}
-            if profiles != {Profile.OPEN.value} or policy.get("budget"):
-                raise Problem("join_not_allowed", f"{code} is not open", HINT)
+            code = other.product.code
             if other.resource.domain_id != self.resource.domain_id:
                 raise Problem("join_not_allowed", f"{code} is of another data domain", "join what lies in one node")
+            if other.about_nobody:
+                continue
+            if not self.policy.get("population") or other.policy.get("population") != self.policy["population"]:
+                raise Problem("join_not_allowed", f"{code} is not open, nor about the same population", HINT)
+            if other.resource.code not in self.policy.get("joins", ()):
+                detail = f"the holder's policy does not name {code} as what may be joined to {self.product.code}"
+                raise Problem("join_not_allowed", detail, ENTITY_HINT)
+
+    @property
+    def about_nobody(self) -> bool:
+        """Whether it protects nobody, nor limits what is asked of it."""
+        profiles = {self.product.profile, self.policy.get("profile", Profile.OPEN.value)}
+        return profiles == {Profile.OPEN.value} and not self.policy.get("budget")
 
 
 def load_chain(
@@ -109,8 +123,9 @@ def load_chain(
     Raises Problem not_found for a product that is not there or still a draft.
     """
     chain = _load(party, product_code, purpose, licence)
-    others = (_load(party, code, purpose, named) for code, named in sorted((joined or {}).items()))
-    return replace(chain, joined=tuple(others)) if joined else chain
+    others = tuple(_load(party, code, purpose, named) for code, named in sorted((joined or {}).items()))
+    disclosure = strictest(each.disclosure for each in (chain, *others))
+    return replace(chain, joined=others, disclosure=disclosure) if joined else chain
 
 
 def _load(party: UUID, product_code: str, purpose: str, licence: UUID | None) -> Chain:
@@ -134,11 +149,6 @@ def _load(party: UUID, product_code: str, purpose: str, licence: UUID | None) ->
 def manifest_of(snapshot: UUID) -> Manifest:
     """A snapshot's manifest; a snapshot never changes, so a process reads it once."""
     return manifest_from_json(Snapshot.objects.values_list("manifest", flat=True).get(pk=snapshot))
-
-
-@lru_cache(maxsize=256)
-def schema_of(manifest: Manifest, columns: frozenset[str]) -> Schema:
-    return manifest.schema.only(columns)
 
 
 def _product(code: str) -> Product:

@@ -111,7 +111,7 @@ def prepare(party: UUID, ask: Ask, only_own: bool = False) -> Prepared:
     chain = load_chain(party, question.product, ask.purpose, ask.licence, dict.fromkeys(ask.joined))
     chain.check_joins()
     shown = {other.product.code: other.shown() for other in chain.joined}
-    bound = query.bind(question, chain.schema(), Profile(chain.product.profile), shown)
+    bound = query.bind(question, chain.schema(), Profile(chain.disclosure.profile), shown)
     manifest = joined_manifest(chain, bound.query)
     plan.shape(bound.query, manifest, chain.disclosure)  # refuses what the node would
     asked = query.to_json(bound.query)
