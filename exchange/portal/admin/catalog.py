@@ -22,6 +22,7 @@ from exchange.parties.acts import parties_of
 from exchange.parties.models import Role
 from exchange.portal.admin.desks import ReadOnly, Registered, transition
 from exchange.portal.admin.stepped import Stepped, step
+from exchange.portal.admin.tables import Exported, Imported, ProductTable, ResourceTable
 
 
 class ColumnsInline(TabularInline):
@@ -38,7 +39,8 @@ class ColumnsInline(TabularInline):
 
 
 @admin.register(Resource)
-class ResourceAdmin(Registered):
+class ResourceAdmin(Imported, Registered):
+    resource_classes = (ResourceTable,)
     party_paths = ("holder",)
     may_add_as = (Role.HOLDER,)
     changed_by = ("holder",)
@@ -113,7 +115,8 @@ class AuthorizationAdmin(Authorizing):
 
 
 @admin.register(Product)
-class ProductAdmin(Registered):
+class ProductAdmin(Exported, Registered):
+    resource_classes = (ProductTable,)
     party_paths = ("merchant",)
     may_add_as = (Role.MERCHANT,)
     changed_by = ("merchant",)
