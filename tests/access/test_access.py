@@ -335,10 +335,10 @@ def expected(model: str, page: str, who: str) -> int:
         return 200 if who in STEPPED[model].split() else 302
     if page == "delete":
         return 200 if (model, who) in MAY_DELETE else 403
-    if page in ("add", "import", "process_import") and who not in adds.split():
-        return 403
     if page == "process_import":
         return 405  # by POST only
+    if page in ("add", "import") and who not in adds.split():
+        return 403
     if model in ROOT_ONLY and who != "root":
         return 403
     return 200 if page in ("list", "add", "import", "export") or who in finds.split() else 302
