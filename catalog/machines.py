@@ -123,3 +123,20 @@ CLAIM = Machine(
     rest=("upheld",),
 )
 """A claim to be the source of a data item; with a registration what nobody contests is settled, without one closed."""
+
+SUB_LICENCE = Machine(
+    "sub_licence",
+    "draft",
+    (
+        Step("submit", ("draft",), "submitted", ("merchant", "operator"), "二级授权"),
+        Step("grant", ("submitted",), "in_force", ("operator",), "二级授权", approves=True),
+        Step("decline", ("submitted",), "declined", ("operator",), "二级授权", reason=True),
+        Step("withdraw", ("draft", "submitted"), "withdrawn", ("merchant",), "二级授权"),
+        Step("suspend", ("in_force",), "suspended", ("operator",), "二级授权", reason=True),
+        Step("resume", ("suspended",), "in_force", ("operator",), "二级授权", approves=True),
+        Step("end", ("in_force", "suspended"), "ended", ("operator", "merchant"), "二级授权", reason=True),
+        Step("expire", ("in_force", "suspended"), "expired", (CLOCK,), "二级授权"),
+    ),
+    rest=("in_force", "suspended"),
+)
+"""The second level beneath a whole-region or sector authorization."""

@@ -52,6 +52,7 @@ def states_page() -> str:
         "Claim to be the source of a data item": machines.CLAIM,
         "Implementation plan": machines.PLAN,
         "Authorization": machines.AUTHORIZATION,
+        "Sub-licence": machines.SUB_LICENCE,
         "Demand": machines.DEMAND,
         "Answer to a demand": machines.ANSWER,
         "Application for accreditation": parties.APPLICATION,

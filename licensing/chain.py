@@ -10,9 +10,10 @@ from functools import lru_cache
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef
+from django.utils import timezone
 
 from catalog.covers import Grant, Item, Mode
-from catalog.models import Authorization, Product, Resource, Snapshot
+from catalog.models import Authorization, Product, Resource, Snapshot, SubLicence
 from exchange.errors import Problem
 from exchange.sandbox.query import Profile
 from exchange.sandbox.query.joins import ENTITY_HINT, HINT
@@ -24,8 +25,12 @@ from licensing.models import Licence, PopulationMeter
 
 _of = {
     name: getattr(Authorization, name).through.objects.filter(authorization=OuterRef("authorization"))
-    for name in ("listed", "excluded", "merchants")
+    for name in ("listed", "excluded")
 }
+_SUB_LICENCES = SubLicence.objects.filter(
+    authorization=OuterRef("authorization"), merchant=OuterRef("merchant"), state=SubLicence.State.IN_FORCE,
+    since__lte=Arg("day"), until__gte=Arg("day"),
+)  # fmt: skip
 _PRODUCT = Select(
     Product.objects.filter(code=Arg("code"))
     .exclude(state=Product.State.DRAFT)
@@ -34,7 +39,7 @@ _PRODUCT = Select(
     .annotate(
         is_listed=Exists(_of["listed"].filter(resource=OuterRef("resource"))),
         is_excluded=Exists(_of["excluded"].filter(resource=OuterRef("resource"))),
-        is_sub_licensed=Exists(_of["merchants"].filter(party=OuterRef("merchant"))),
+        is_sub_licensed=Exists(_SUB_LICENCES),
     )
 )
 _held = Licence.objects.filter(buyer=Arg("buyer"), product=Arg("product")).select_related("meter").order_by("-id")
@@ -153,7 +158,7 @@ def manifest_of(snapshot: UUID) -> Manifest:
 
 
 def _product(code: str) -> Product:
-    found = _PRODUCT.first(code=code)
+    found = _PRODUCT.first(code=code, day=timezone.localdate())
     if found is None:
         raise Problem("not_found", f"there is no product {code!r}")
     return found

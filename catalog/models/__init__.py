@@ -7,8 +7,9 @@ from catalog.models.registrations import CodeSeries, Objection, Registration, Re
 from catalog.models.resources import Column, Domain, Resource, Snapshot
 from catalog.models.search import Entry, Gram
 from catalog.models.sources import Claim, DataItem
+from catalog.models.sublicences import SubLicence
 
 __all__ = [
     "Answer", "Authorization", "Claim", "CodeSeries", "Column", "DataItem", "Demand", "Domain", "Entry", "Gram",
-    "Objection", "Plan", "Product", "Registration", "RegistrationItem", "Resource", "Snapshot",
+    "Objection", "Plan", "Product", "Registration", "RegistrationItem", "Resource", "Snapshot", "SubLicence",
 ]  # fmt: skip

@@ -100,6 +100,7 @@ ADMIN = {
         "stranger root",
     ),
     "catalog.product": ("merchant operator root", "stranger merchant root", "root"),  # it is listed
+    "catalog.sublicence": ("merchant operator root", "stranger merchant operator root", "root"),  # it is in force
     "catalog.dataitem": ("stranger buyer merchant holder operator authority platform root", "stranger root", "root"),
     "catalog.claim": ("holder root", "stranger holder root", "root"),
     "catalog.demand": ("buyer operator root", "stranger buyer root", "root"),  # it was closed
@@ -145,7 +146,8 @@ MODEL_PAGES = ("", "add/", "<path:object_id>/", "<path:object_id>/change/", "<pa
 # What has a machine has a page for each step, here of publishing: for whom it is open; the others are led back.
 STEPPED = {
     "catalog.plan": "", "catalog.authorization": "", "catalog.registration": "", "catalog.objection": "",
-    "catalog.demand": "", "catalog.answer": "", "catalog.claim": "", "parties.application": "", "parties.party": "",
+    "catalog.demand": "", "catalog.answer": "", "catalog.claim": "", "catalog.sublicence": "",
+    "parties.application": "", "parties.party": "",
     "parties.accreditation": "",
 }  # fmt: skip
 STEP = "<path:object_id>/step/<slug:name>/"
@@ -219,6 +221,7 @@ def objects(market: Market, query: str, users: dict[str, User]) -> dict[str, Any
         party=buyer, name_zh="n", credit_code=buyer.credit_code, contact="c", phone="0532", state="submitted"
     )
     found = [
+        market.authorization.sub_licences.get(),
         item, claim, demand, answer, application, market.authorization.plan, entry, objection, Day.objects.first(),
         market.air, market.air.snapshot, market.domain, market.authorization, market.open, market.open_licence,
         asked, joined, Usage.objects.get(query=asked), hold, hold.debit, Record.objects.first(),

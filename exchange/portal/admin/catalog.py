@@ -17,6 +17,7 @@ from catalog.models import (
     Product,
     Resource,
     Snapshot,
+    SubLicence,
 )
 from exchange.parties.acts import parties_of
 from exchange.parties.models import Role
@@ -101,7 +102,7 @@ class AuthorizationAdmin(Authorizing):
     changed_by = ("authority",)
     list_display = ("code", "name_zh", "mode", "operator", "since", "until", "state")
     list_filter = ("mode", "state")
-    filter_horizontal = ("merchants", "listed", "excluded")
+    filter_horizontal = ("listed", "excluded")
     readonly_fields = ("state", "published_on")
     actions = (
         step("submit", _("Submit")),
@@ -139,7 +140,8 @@ class ProductAdmin(Exported, Registered):
         """What is in force may be chosen; a draft of others is nobody's to see."""
         if db_field.name == "authorization" and not request.user.is_superuser:
             mine, live = parties_of(request.user), Authorization.State.IN_FORCE
-            by_right = Q(operator__in=mine) | Q(merchants__in=mine) | Q(grantee__in=mine)
+            licensed = Q(sub_licences__merchant__in=mine, sub_licences__state=SubLicence.State.IN_FORCE)
+            by_right = Q(operator__in=mine) | licensed | Q(grantee__in=mine)
             kwargs["queryset"] = Authorization.objects.filter(by_right, state=live).distinct()
         if db_field.name == "resource" and not request.user.is_superuser:
             kwargs["queryset"] = Resource.objects.filter(state=Resource.State.REGISTERED)
