@@ -69,6 +69,37 @@ AUTHORIZATION = Machine(
     ),
 )
 
+PRODUCT = Machine(
+    "product",
+    "draft",
+    (
+        Step("list", ("draft",), "listed", ("merchant", "reviewer"), "27号 产品清单"),
+        Step("suspend", ("listed",), "suspended", ("merchant", "reviewer"), "27号", reason=True),
+        Step("resume", ("suspended",), "listed", ("reviewer",), "27号"),
+        Step("delist", ("draft", "listed", "suspended"), "delisted", ("merchant", "reviewer"), "27号", reason=True),
+        Step("cancel", ("draft", "listed", "suspended"), "delisted", (CLOCK,), "26号 注销、撤销"),
+    ),
+)
+"""Whether a product is offered. `reviewer` is who reviews its versions, see catalog.models.Product.reviewer."""
+
+IN_MAKING = ("draft", "submitted", "sent_back", "approved")
+"""The states of a version that is made beside the live one; a product has one such at a time."""
+
+VERSION = Machine(
+    "version",
+    "draft",
+    (
+        Step("submit", ("draft", "sent_back"), "submitted", ("merchant",), "27号 产品审核"),
+        Step("send_back", ("submitted", "approved"), "sent_back", ("reviewer",), "27号 产品审核", True, approves=True),
+        Step("approve", ("submitted",), "approved", ("reviewer",), "27号 产品审核", approves=True),
+        Step("release", ("approved",), "live", ("merchant",), "27号 产品交付"),
+        Step("replace", ("live",), "replaced", (CLOCK,), "27号 产品交付"),
+        Step("withdraw", IN_MAKING, "withdrawn", ("merchant",)),
+        Step("withdraw", ("live",), "withdrawn", ("merchant", "reviewer"), "27号", reason=True),
+    ),
+)
+"""A version's way to its release. The live one is frozen; the release of the next replaces it."""
+
 OBJECTION = Machine(
     "objection",
     "made",

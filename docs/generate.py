@@ -49,6 +49,8 @@ def states_page() -> str:
         "Objection": machines.OBJECTION,
         "Implementation plan": machines.PLAN,
         "Authorization": machines.AUTHORIZATION,
+        "Product": machines.PRODUCT,
+        "Version of a product": machines.VERSION,
     }
     return STATES + "".join(_machine(title, machine) for title, machine in found.items())
 

@@ -80,6 +80,21 @@ _TABLE = (
     ("document_missing", 400, "A document is missing", "缺少文件"),
     ("authorization_overlaps", 409, "Another authorization covers the same at that time", "与其他授权在同一期间重叠"),
     ("party_not_accredited", 403, "The party is not accredited for this", "该主体未获相应资格"),
+    (
+        "version_frozen",
+        409,
+        "What was submitted or released changes by a new version only",
+        "已提交或已发布的内容只能以新版本变更",
+    ),
+    ("version_open", 409, "Another version of this product is under way", "该产品已有版本正在办理"),
+    ("version_missing", 409, "No version of this product is live", "该产品没有已发布的版本"),
+    ("sample_missing", 409, "There is no sample answer, nor a reason why", "没有样例结果，也未说明原因"),
+    (
+        "redevelopment_barred",
+        403,
+        "An operator takes no part in redeveloping what it delivered",
+        "运营机构不得直接或间接参与其已交付产品的再开发",
+    ),
     ("data_core", 403, "Core data never enter authorized operation", "核心数据不得进入授权运营"),
     ("assessment_missing", 403, "Important data need a recorded assessment", "重要数据须经评估"),
     # Whether it may be asked: the chain, from the top

@@ -9,14 +9,16 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef
+from django.db.models import BooleanField, Exists, OuterRef
 
+from catalog.composition import Composition, stricter
 from catalog.covers import Grant, Item, Mode
-from catalog.models import Authorization, Product, Resource, Snapshot
+from catalog.models import Authorization, Product, Resource, Version
+from catalog.snapshots import manifest_of
 from exchange.errors import Problem
 from exchange.sandbox.query import Profile
 from exchange.sandbox.query.joins import HINT
-from exchange.sandbox.schema import Manifest, Schema, manifest_from_json
+from exchange.sandbox.schema import Manifest, Schema
 from exchange.sandbox.terms import Terms
 from exchange.statements import Arg, Select
 from licensing.decide import LicenceTerms, Offer
@@ -26,9 +28,8 @@ _of = {
     name: getattr(Authorization, name).through.objects.filter(authorization=OuterRef("authorization"))
     for name in ("listed", "excluded", "merchants")
 }
-_PRODUCT = Select(
+_products = (
     Product.objects.filter(code=Arg("code"))
-    .exclude(state=Product.State.DRAFT)
     .select_related("authorization", "resource", "resource__domain", "resource__snapshot")
     .defer("resource__snapshot__manifest", "resource__snapshot__release")
     .annotate(
@@ -37,7 +38,10 @@ _PRODUCT = Select(
         is_sub_licensed=Exists(_of["merchants"].filter(party=OuterRef("merchant"))),
     )
 )
-_held = Licence.objects.filter(buyer=Arg("buyer"), product=Arg("product")).select_related("meter").order_by("-id")
+_PRODUCT = Select(_products.exclude(state=Product.State.DRAFT))
+_REVIEWED = Select(_products)
+_held = Licence.objects.filter(buyer=Arg("buyer"), product=Arg("product"), review=Arg("review", BooleanField()))
+_held = _held.select_related("meter", "version").order_by("-id")
 _NAMED = Select(_held.filter(pk=Arg("pk")))
 _HELD = Select(_held[:100])
 _POPULATION = Select(PopulationMeter.objects.filter(domain=Arg("domain"), population=Arg("population")))
@@ -47,13 +51,17 @@ NO_CAP = 2**62  # an `open` resource has no population, hence nothing to use up
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """One product as one party may ask it, and those joined to it. `licence` is None where the party has none."""
+    """One product as one party may ask it, and those joined to it. `licence` is None where the party has none.
+
+    `composition` is what may be asked: of the live version and of that which the licence was given under, the
+    stricter; in a delivery review, the version's that is reviewed.
+    """
 
     product: Product
     licence: Licence | None
     offer: Offer
     terms: LicenceTerms | None
-    disclosure: Terms
+    composition: Composition
     calls: int
     spent: int
     population_left: int
@@ -62,6 +70,16 @@ class Chain:
     @property
     def resource(self) -> Resource:
         return self.product.resource
+
+    @property
+    def disclosure(self) -> Terms:
+        return self.composition.disclosure
+
+    @property
+    def version(self) -> int:
+        """The number of the version that is asked."""
+        reviewed = self.licence is not None and self.licence.review and self.licence.version
+        return reviewed.number if reviewed else self.product.version
 
     def manifest(self) -> Manifest:
         """The manifest of the snapshot in service. Raises Problem snapshot_missing."""
@@ -79,21 +97,21 @@ class Chain:
         micro-ρ where the population is `private`, else looks."""
         if not self.policy.get("budget"):
             return 0
-        return self.product.rho if self.policy["profile"] == Profile.PRIVATE else looks
+        return self.composition.rho if self.policy["profile"] == Profile.PRIVATE else looks
 
     def schema(self) -> Schema:
-        """The columns the product shows."""
-        return schema_of(self.manifest(), frozenset(self.product.columns))
+        """The columns that may be asked."""
+        return schema_of(self.manifest(), self.composition.columns)
 
     def shown(self) -> Manifest:
-        """The manifest with the columns the product shows."""
+        """The manifest with the columns that may be asked."""
         return replace(self.manifest(), schema=self.schema())
 
     def check_joins(self) -> None:
         """Raises Problem join_not_allowed unless each joined product is about nobody, and lies in the same node."""
         for other in self.joined:
             code, policy = other.product.code, other.policy
-            profiles = {other.product.profile, policy.get("profile", Profile.OPEN.value)}
+            profiles = {other.composition.profile, policy.get("profile", Profile.OPEN.value)}
             if profiles != {Profile.OPEN.value} or policy.get("budget"):
                 raise Problem("join_not_allowed", f"{code} is not open", HINT)
             if other.resource.domain_id != self.resource.domain_id:
@@ -102,28 +120,30 @@ class Chain:
 
 def load_chain(
     party: UUID, product_code: str, purpose: str, licence: UUID | None = None,
-    joined: Mapping[str, UUID | None] | None = None,
+    joined: Mapping[str, UUID | None] | None = None, review: bool = False,
 ) -> Chain:  # fmt: skip
     """The chain for `party`, with those of the products `joined`, by code with the licence if one is named.
 
+    With `review`, that of the version that `licence`, a licence for its delivery review, names; no other is.
     Raises Problem not_found for a product that is not there or still a draft.
     """
-    chain = _load(party, product_code, purpose, licence)
-    others = (_load(party, code, purpose, named) for code, named in sorted((joined or {}).items()))
+    chain = _load(party, product_code, purpose, licence, review)
+    others = (_load(party, code, purpose, named, False) for code, named in sorted((joined or {}).items()))
     return replace(chain, joined=tuple(others)) if joined else chain
 
 
-def _load(party: UUID, product_code: str, purpose: str, licence: UUID | None) -> Chain:
-    product = _product(product_code)
-    held = _licence(party, product, purpose, licence)
+def _load(party: UUID, product_code: str, purpose: str, licence: UUID | None, review: bool) -> Chain:
+    product = _product(product_code, review)
+    held = _licence(party, product, purpose, licence, review)
     snapshot = product.resource.snapshot
     policy = snapshot.policy if snapshot else {}
+    made = _composition(product, held)
     return Chain(
         product=product,
         licence=held,
-        offer=_offer(product, policy),
+        offer=_offer(product, policy, made, _offered(product, held)),
         terms=_terms(held) if held else None,
-        disclosure=_disclosure(product),
+        composition=made,
         calls=held.meter.calls if held else 0,
         spent=held.meter.spent if held else 0,
         population_left=_population_left(product, policy),
@@ -131,43 +151,44 @@ def _load(party: UUID, product_code: str, purpose: str, licence: UUID | None) ->
 
 
 @lru_cache(maxsize=256)
-def manifest_of(snapshot: UUID) -> Manifest:
-    """A snapshot's manifest; a snapshot never changes, so a process reads it once."""
-    return manifest_from_json(Snapshot.objects.values_list("manifest", flat=True).get(pk=snapshot))
-
-
-@lru_cache(maxsize=256)
 def schema_of(manifest: Manifest, columns: frozenset[str]) -> Schema:
     return manifest.schema.only(columns)
 
 
-def _product(code: str) -> Product:
-    found = _PRODUCT.first(code=code)
+def _product(code: str, review: bool) -> Product:
+    found = (_REVIEWED if review else _PRODUCT).first(code=code)
     if found is None:
         raise Problem("not_found", f"there is no product {code!r}")
     return found
 
 
-def _licence(party: UUID, product: Product, purpose: str, wanted: UUID | None) -> Licence | None:
+def _licence(party: UUID, product: Product, purpose: str, wanted: UUID | None, review: bool) -> Licence | None:
     """The party's licence: the one it names, else one in force that names the purpose, else its newest."""
     if wanted is not None:
-        return _NAMED.first(buyer=party, product=product.pk, pk=wanted)
-    mine = _HELD.all(buyer=party, product=product.pk)
+        return _NAMED.first(buyer=party, product=product.pk, pk=wanted, review=review)
+    mine = _HELD.all(buyer=party, product=product.pk, review=review)
     fitting = (each for each in mine if each.state == Licence.State.IN_FORCE and purpose in each.purposes)
     return next(fitting, mine[0] if mine else None)
 
 
-def _disclosure(product: Product) -> Terms:
-    match Profile(product.profile):
-        case Profile.OPEN:
-            return Terms(Profile.OPEN.value)
-        case Profile.GUARDED:
-            return Terms(Profile.GUARDED.value, product.threshold)
-        case Profile.PRIVATE:
-            return Terms(Profile.PRIVATE.value, rows=product.rows, rho=product.rho)
+def _composition(product: Product, licence: Licence | None) -> Composition:
+    """A licence keeps what it was given under: a later version widens it only where somebody moves it there, and
+    narrows it at once."""
+    given = licence.version if licence else None
+    if given is not None and licence is not None and licence.review:
+        return given.composition
+    live = product.composition
+    return live if given is None or given.number == product.version else stricter(live, given.composition)
 
 
-def _offer(product: Product, policy: dict) -> Offer:
+def _offered(product: Product, licence: Licence | None) -> bool:
+    """Whether it may be asked now: a product where it is listed with a live version, a version while it is reviewed."""
+    if licence is not None and licence.review:
+        return licence.version is not None and licence.version.state == Version.State.SUBMITTED
+    return product.offered
+
+
+def _offer(product: Product, policy: dict, made: Composition, offered: bool) -> Offer:
     authorization, resource = product.authorization, product.resource
     merchant = str(product.merchant_id)
     grant = Grant(
@@ -187,10 +208,10 @@ def _offer(product: Product, policy: dict) -> Offer:
         item=Item(resource.code, resource.state == Resource.State.REGISTERED, resource.sector),
         grant=grant,
         merchant=merchant,
-        listed=product.state == Product.State.LISTED,
+        listed=offered,
         queryable=product.kind == Product.Kind.AGGREGATE,
-        strictness=Profile(product.profile).strictness,
-        threshold=product.threshold,
+        strictness=made.profile.strictness,
+        threshold=made.threshold,
         least_strictness=Profile(policy.get("profile", "open")).strictness,
         least_threshold=policy.get("threshold", 0),
         has_snapshot=resource.snapshot_id is not None,

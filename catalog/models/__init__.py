@@ -1,11 +1,11 @@
 """The tables of the catalog. Rules are in the pure modules and registries beside this folder, not here."""
 
 from catalog.models.authorizations import Authorization, Plan
-from catalog.models.products import Product
+from catalog.models.products import Product, Sample, Use, Version
 from catalog.models.registrations import CodeSeries, Objection, Registration, RegistrationItem
 from catalog.models.resources import Column, Domain, Resource, Snapshot
 
 __all__ = [
     "Authorization", "CodeSeries", "Column", "Domain", "Objection", "Plan", "Product", "Registration",
-    "RegistrationItem", "Resource", "Snapshot",
+    "RegistrationItem", "Resource", "Sample", "Snapshot", "Use", "Version",
 ]  # fmt: skip
