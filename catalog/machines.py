@@ -25,6 +25,7 @@ REGISTRATION = Machine(
         Step("cancel", ("in_force",), "cancelled", ("registrar", CLOCK), "26号 注销", reason=True),
         Step("revoke", ("in_force",), "revoked", ("registrar",), "26号 撤销", reason=True, approves=True),
     ),
+    rest=("in_force",),
 )  # fmt: skip
 """First registration, change and renewal. Where the notice ends without a founded objection, it is entered."""
 
@@ -51,6 +52,7 @@ PLAN = Machine(
         Step("withdraw", ("draft", "submitted", "approved"), "withdrawn", ("body",), "27号"),
         Step("replace", ("filed",), "replaced", (CLOCK,), "27号 重大变更"),
     ),
+    rest=("filed",),
 )
 """A major change is a new plan that goes the same way and replaces the old one when it is filed."""
 
@@ -67,6 +69,7 @@ AUTHORIZATION = Machine(
         Step("end", ("signed", "in_force", "suspended"), "ended", ("authority",), "27号 退出", reason=True),
         Step("expire", ("in_force", "suspended"), "expired", (CLOCK,), "27号 期满"),
     ),
+    rest=("in_force", "suspended"),
 )
 
 PRODUCT = Machine(
@@ -79,6 +82,7 @@ PRODUCT = Machine(
         Step("delist", ("draft", "listed", "suspended"), "delisted", ("merchant", "reviewer"), "27号", reason=True),
         Step("cancel", ("draft", "listed", "suspended"), "delisted", (CLOCK,), "26号 注销、撤销"),
     ),
+    rest=("draft", "listed", "suspended"),
 )
 """Whether a product is offered. `reviewer` is who reviews its versions, see catalog.models.Product.reviewer."""
 
@@ -90,13 +94,14 @@ VERSION = Machine(
     "draft",
     (
         Step("submit", ("draft", "sent_back"), "submitted", ("merchant",), "27号 产品审核"),
-        Step("send_back", ("submitted", "approved"), "sent_back", ("reviewer",), "27号 产品审核", True, approves=True),
+        Step("send_back", ("submitted",), "sent_back", ("reviewer",), "27号 产品审核", reason=True, approves=True),
         Step("approve", ("submitted",), "approved", ("reviewer",), "27号 产品审核", approves=True),
         Step("release", ("approved",), "live", ("merchant",), "27号 产品交付"),
         Step("replace", ("live",), "replaced", (CLOCK,), "27号 产品交付"),
-        Step("withdraw", IN_MAKING, "withdrawn", ("merchant",)),
-        Step("withdraw", ("live",), "withdrawn", ("merchant", "reviewer"), "27号", reason=True),
+        Step("withdraw", ("draft", "submitted", "sent_back"), "withdrawn", ("merchant",)),
+        Step("withdraw", ("approved", "live"), "withdrawn", ("merchant", "reviewer"), "27号", reason=True),
     ),
+    rest=("live",),
 )
 """A version's way to its release. The live one is frozen; the release of the next replaces it."""
 

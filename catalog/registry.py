@@ -34,7 +34,7 @@ def do_transition(thing: Resource, to: str, actor: str, reason: str = "") -> Non
         if current.state not in TRANSITIONS[type(thing)].get(to, frozenset()):
             raise Problem("field_invalid", f"{current.code}: from {current.state} to {to} is no step")
         type(thing).objects.filter(pk=thing.pk).update(state=to)
-        log.append(f"{thing._meta.model_name}.{to}", _body(current, actor, state=to, reason=reason))
+        log.append(f"{thing._meta.model_name}.{to}", _body(current, actor, state=to, reason=reason), about=thing.pk)
     thing.state = to
 
 
@@ -52,7 +52,7 @@ def do_create(thing: Resource | Authorization | Product, actor: str) -> None:
     """Save a new object and log it."""
     with transaction.atomic():
         thing.save(force_insert=True)
-        log.append(f"{thing._meta.model_name}.created", _body(thing, actor))
+        log.append(f"{thing._meta.model_name}.created", _body(thing, actor), about=thing.pk)
 
 
 def do_change(thing: Resource | Authorization | Product, actor: str, fields: list[str]) -> None:
@@ -64,7 +64,7 @@ def do_change(thing: Resource | Authorization | Product, actor: str, fields: lis
         if isinstance(thing, Product):
             _check_change(thing, fields)
         thing.save(update_fields=fields)
-        log.append(f"{thing._meta.model_name}.changed", _body(thing, actor, fields=sorted(fields)))
+        log.append(f"{thing._meta.model_name}.changed", _body(thing, actor, fields=sorted(fields)), about=thing.pk)
 
 
 def free_to_change(resource: Resource) -> bool:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from django.templatetags.static import static
+
 from exchange import config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -20,6 +22,8 @@ INSTALLED_APPS = [
     "catalog",
     "licensing",
     "settlement",
+    "unfold",  # before the admin, whose site it replaces
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -74,6 +78,7 @@ AUTHENTICATION_BACKENDS = [
     "guardian.backends.ObjectPermissionBackend",
 ]
 ANONYMOUS_USER_NAME = None  # guardian: nobody is everybody
+LOGIN_REDIRECT_URL = "admin:index"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
@@ -131,6 +136,27 @@ LOCALE_PATHS = [BASE_DIR / "exchange" / "locale"]
 TIME_ZONE = "Asia/Shanghai"
 USE_I18N = True
 USE_TZ = True
+
+# The admin's theme. What is in the side bar and on the first page stands in exchange/portal/admin.
+UNFOLD = {
+    "SITE_TITLE": "Sluice",
+    "SITE_HEADER": "Sluice",
+    "SITE_SUBHEADER": "公共数据授权运营",
+    "SITE_SYMBOL": "water",
+    "SITE_URL": "/",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("portal/icon.svg")}],
+    "SHOW_LANGUAGES": True,
+    "SHOW_HISTORY": False,  # an object's history is the log's
+    "DASHBOARD_CALLBACK": "exchange.portal.admin.work.dashboard",
+    "SIDEBAR": {"navigation": "exchange.portal.admin.sidebar.navigation"},
+    "STYLES": [lambda _request: static("portal/desk.css")],
+    "COLORS": {
+        "primary": {
+            "50": "#eef7fa", "100": "#d5ebf2", "200": "#aed7e5", "300": "#7bbbd1", "400": "#4699b5", "500": "#2a7f9d",
+            "600": "#1f6f8b", "700": "#1b5970", "800": "#1a4a5d", "900": "#193f4f", "950": "#0c2833",
+        },
+    },
+}  # fmt: skip
 
 STATIC_URL = "static/"
 STATIC_ROOT = VAR / "static"

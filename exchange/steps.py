@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from exchange.errors import Problem
 
+WITHDRAW = "withdraw"  # a step that nobody waits for
 CLOCK = "clock"  # who takes a step that nobody has to: the worker, when its time has come
 
 
@@ -33,11 +34,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The life of one kind of thing. A step's name may stand for several steps that start in different states."""
+    """The life of one kind of thing. A step's name may stand for several steps that start in different states.
+
+    In the states of `rest` nobody waits for anybody.
+    """
 
     name: str
     first: str
     steps: tuple[Step, ...]
+    rest: tuple[str, ...] = ()
 
     def states(self) -> tuple[str, ...]:
         """Every state, in the order of the steps."""
@@ -46,6 +51,10 @@ class Machine:
     def open(self, state: str) -> Iterator[Step]:
         """The steps that may start in `state`."""
         return (step for step in self.steps if state in step.start)
+
+    def awaited(self, state: str) -> Iterator[Step]:
+        """The steps that somebody is to take in `state`."""
+        return (step for step in self.open(state) if state not in self.rest and step.name != WITHDRAW)
 
     def step(self, name: str, state: str) -> Step:
         """Raises Problem step_not_possible where `name` is no step from `state`."""

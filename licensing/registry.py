@@ -106,4 +106,4 @@ def _record(licence: Licence, kind: str, actor: str, reason: str) -> None:
         "v": 1, "licence": str(licence.pk), "product": licence.product.code, "buyer": str(licence.buyer_id),
         "actor": actor, "reason": reason,
     }  # fmt: skip
-    log.append(kind, body, licence=licence.pseudonym, seq=number)
+    log.append(kind, body, about=licence.pk, licence=licence.pseudonym, seq=number)

@@ -71,6 +71,7 @@ class Product(Named, Composed, Stateful):
     """
 
     machine = machines.PRODUCT
+    role_paths = {"reviewer": ("authorization__operator", "authorization__authority", "authorization__plan__body")}
     Use = Use
 
     class Kind(models.TextChoices):
@@ -122,6 +123,10 @@ class Version(Composed, Stateful):
     """A product's terms as one version has them, from draft to review to release; live, it is frozen."""
 
     machine = machines.VERSION
+    role_paths = {
+        "merchant": ("product__merchant",),
+        "reviewer": tuple(f"product__{path}" for path in Product.role_paths["reviewer"]),
+    }
 
     class State(models.TextChoices):
         DRAFT = "draft", _("draft")

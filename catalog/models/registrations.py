@@ -101,6 +101,10 @@ class Registration(Stateful):
             "since": str(self.since or ""), "until": str(self.until or ""),
         }  # fmt: skip
 
+    @classmethod
+    def machines(cls) -> tuple[Machine, ...]:
+        return machines.REGISTRATION, machines.CANCELLATION
+
     @property
     def machine(self) -> Machine:  # type: ignore[override]
         short = self.kind in (self.Kind.CANCELLATION, self.Kind.CORRECTION)
@@ -144,6 +148,7 @@ class Objection(Stateful):
     """What somebody has against a registration during its public notice: under a real name, with evidence (26号)."""
 
     machine = machines.OBJECTION
+    role_paths = {"registrar": ("registration__registrar",)}
 
     class State(models.TextChoices):
         MADE = "made", _("to be decided")

@@ -2,16 +2,18 @@
 
 import base64
 import hashlib
+import json
 import os
 import re
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 
-from exchange.audit.models import Record, RecordBody, Unsequenced
+from exchange.audit.models import About, Record, RecordBody, Unsequenced
 from exchange.crypto.canonical import canonical
 from exchange.statements import insert
 
@@ -20,11 +22,14 @@ _PSEUDONYM = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _KIND = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
 
 
-def append(kind: str, body: dict[str, Any], *, licence: str | None = None, seq: int | None = None) -> Record:
+def append(
+    kind: str, body: dict[str, Any], *, about: UUID | None = None, licence: str | None = None, seq: int | None = None
+) -> Record:
     """Record that something of `kind` (`order.refused`) happened, in the transaction in which it happens.
 
     `body` is what happened, JSON without floats; it stays private. `kind`, the time and, where the record
-    belongs to a licence, its pseudonym and the number (1, 2, …) within it are public.
+    belongs to a licence, its pseudonym and the number (1, 2, …) within it are public. `about` is the id of the
+    object in whose history it stands.
     Raises TransactionManagementError outside a transaction, ValueError for a kind, number or body that the
     log cannot hold, IntegrityError where the licence has that number already.
     """
@@ -40,8 +45,15 @@ def append(kind: str, body: dict[str, Any], *, licence: str | None = None, seq: 
     entry = _entry(kind, now, licence, seq, salt + text)
     record = Record(kind=kind, time=now, licence=licence, seq=seq, entry=entry)
     content = RecordBody(record=record, body=text.decode(), salt=salt)
-    insert(record, content, Unsequenced(record_id=record.id))
+    of = [About(record=record, thing=about)] if about else []
+    insert(record, content, Unsequenced(record_id=record.id), *of)
     return record
+
+
+def history(thing: UUID, most: int = 200) -> list[tuple[Record, dict[str, Any]]]:
+    """The newest records about an object, newest first, each with what was recorded."""
+    found = Record.objects.filter(about__thing=thing).select_related("content").order_by("-id")[:most]
+    return [(record, json.loads(record.content.body)) for record in found]
 
 
 def entry_of(record: Record) -> bytes:

@@ -43,6 +43,21 @@ class RecordBody(models.Model):
         return f"body of {self.record_id}"
 
 
+@guarded
+class About(models.Model):
+    """The object a record is about, by its id: audit knows no foreign keys. With it an object has its history."""
+
+    record = models.OneToOneField(Record, models.DO_NOTHING, primary_key=True, related_name="about")
+    thing = models.UUIDField(_("object"), db_index=True)
+
+    class Meta:
+        verbose_name = _("what a record is about")
+        verbose_name_plural = _("what records are about")
+
+    def __str__(self) -> str:
+        return str(self.thing)
+
+
 class Unsequenced(models.Model):
     """The sequencer's queue: a row comes with its record and goes when the record gets its leaf.
 

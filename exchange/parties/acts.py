@@ -6,8 +6,10 @@ does, moves the clock, and appends the record, all in one transaction.
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, ClassVar, TypeVar
+from uuid import UUID
 
 from django.apps import apps
 from django.db import models, transaction
@@ -31,6 +33,7 @@ class Stateful(models.Model):
     """A thing with a machine. `due_on` is when its next step is due: `clock_days` working days from `clock_from`."""
 
     machine: ClassVar[Machine]
+    role_paths: ClassVar[dict[str, tuple[str, ...]]] = {}  # where a role of the machine is no field of its own
 
     state = models.CharField(_("state"), max_length=20, editable=False)
     submitted_by = models.ForeignKey(
@@ -42,6 +45,11 @@ class Stateful(models.Model):
 
     class Meta:
         abstract = True
+
+    @classmethod
+    def machines(cls) -> tuple[Machine, ...]:
+        """Every machine one of them may have."""
+        return (cls.machine,)
 
     def facts(self) -> dict[str, Any]:
         """What its records say of it, JSON without floats."""
@@ -57,6 +65,33 @@ def parties_of(user: User) -> models.QuerySet[Party]:
     return Party.objects.filter(memberships__user=user, state=Party.State.ACTIVE)
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a person works: the ids of the active parties they act for, and of those they approve for."""
+
+    user: User
+    acts_for: frozenset[UUID]
+    approves_for: frozenset[UUID]
+
+    @classmethod
+    def of(cls, user: User) -> "Places":
+        rows = Membership.objects.filter(user=user, party__state=Party.State.ACTIVE).values_list("party", "duty")
+        approves = frozenset(party for party, duty in rows if duty == Membership.Duty.APPROVER)
+        return cls(user, frozenset(party for party, _ in rows), approves)
+
+    def entitled(self, thing: Stateful, step: Step) -> bool:
+        """Whether the step is for one of their parties, and for their duty there."""
+        parties = {getattr(thing, f"{role}_id") for role in step.by if role != CLOCK}
+        return not parties.isdisjoint(self.approves_for if step.approves else self.acts_for)
+
+    def may(self, thing: Stateful, step: Step) -> bool:
+        """Whether they may take the step; superusers any."""
+        if self.user.is_superuser:
+            return True
+        own = step.approves and thing.submitted_by_id == self.user.pk
+        return not own and self.entitled(thing, step)
+
+
 def take(
     thing: Thing, name: str, by: User | None, reason: str = "", before: Then | None = None, then: Then | None = None
 ) -> tuple[Thing, Record]:
@@ -69,7 +104,7 @@ def take(
     with transaction.atomic():
         locked = type(thing)._default_manager.select_for_update(of=("self",)).get(pk=thing.pk)
         step = locked.machine.step(name, locked.state)
-        _may(locked, step, by)
+        _check_may(locked, step, by)
         if step.reason and not reason.strip():
             raise Problem("reason_missing")
         if before is not None:
@@ -85,6 +120,23 @@ def take(
         kind = f"{locked.machine.name}.{name}"
         made = record(locked, kind, by, state=step.end, reason=reason.strip()[:MOST_REASON])
     return locked, made
+
+
+def waiting_for(rows: models.QuerySet[Thing], places: Places) -> models.QuerySet[Thing]:
+    """Of `rows` of one model those in which a step may wait for this person; which one, `Machine.awaited` says.
+
+    A role that more than one path may lead to is decided by `Places.may`, of the thing itself.
+    """
+    model, wanted = rows.model, models.Q(pk__in=[])
+    for machine in model.machines():
+        for state in machine.states():
+            for step in machine.awaited(state):
+                who = places.approves_for if step.approves else places.acts_for
+                for role in (role for role in step.by if role != CLOCK):
+                    for path in model.role_paths.get(role, (role,)):
+                        found = models.Q(**{"state": state, f"{path}__in": who})
+                        wanted |= found & ~models.Q(submitted_by=places.user) if step.approves else found
+    return rows.filter(wanted)
 
 
 def take_all(things: Iterable[Thing], step: Callable[[Thing], object]) -> int:
@@ -121,21 +173,15 @@ def reset_clocks() -> int:
 def record(thing: Stateful, kind: str, by: User | None, **more: Any) -> Record:
     """Append a record about `thing`; inside the caller's transaction."""
     body = {"v": 1, "id": str(thing.pk), "actor": str(by.pk) if by else CLOCK}
-    return log.append(kind, body | thing.facts() | more)
+    return log.append(kind, body | thing.facts() | more, about=thing.pk)
 
 
-def _may(thing: Stateful, step: Step, by: User | None) -> None:
+def _check_may(thing: Stateful, step: Step, by: User | None) -> None:
     if by is None:
         if CLOCK not in step.by:
             raise Problem("step_not_yours")
-        return
-    if by.is_superuser:
-        return
-    entitled = {getattr(thing, f"{role}_id") for role in step.by if role != CLOCK}
-    mine = parties_of(by).filter(pk__in=entitled)
-    if step.approves:
-        mine = mine.filter(memberships__user=by, memberships__duty=Membership.Duty.APPROVER)
-    if not mine.exists():
-        raise Problem("step_not_yours")
-    if step.approves and thing.submitted_by_id == by.pk:
-        raise Problem("step_own")
+    elif not by.is_superuser:
+        if not Places.of(by).entitled(thing, step):
+            raise Problem("step_not_yours")
+        if step.approves and thing.submitted_by_id == by.pk:
+            raise Problem("step_own")

@@ -64,7 +64,7 @@ def test_without_a_sample_answer_the_reviewer_says_why(shop: Shop) -> None:
 
 
 def test_what_is_sent_back_is_edited_and_comes_again_with_a_review_of_its_own(shop: Shop) -> None:
-    version = shop.approved(shop.draft())
+    version = versions.do_step(shop.draft(), "submit", shop.merchant)
     assert refused(versions.do_step, version, "send_back", shop.head) == "reason_missing"
     version = versions.do_step(version, "send_back", shop.head, "列太多")
     assert "列太多" in Notice.objects.filter(party=shop.people.merchant, kind="version.sent_back").get().text_zh

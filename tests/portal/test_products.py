@@ -39,8 +39,7 @@ def test_a_merchant_composes_and_sees_at_once_what_a_buyer_could_ask(
     language: str,
     viewport: dict[str, int],
 ) -> None:
-    desk = enter(page, market.buyer.url, market.people.merchant, "yun", language=language)
-    desk.set_viewport_size(viewport)
+    desk = enter(page, market.buyer.url, market.people.merchant, "yun", language=language, viewport=viewport)
     compose(desk, market.buyer.url, market, "delays")
     assert desk.locator("#id_profile option").evaluate_all("all => all.map(each => each.value)") == [
         "guarded",
@@ -59,7 +58,7 @@ def test_a_merchant_composes_and_sees_at_once_what_a_buyer_could_ask(
     shown.get_by_text("SELECT month, COUNT(*) AS n FROM delays GROUP BY month").wait_for()
     assert desk.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     shot(desk, f"composing-{language}-{viewport['width']}")
-    desk.click("input[name=_save]")
+    desk.click("button[name=_save]")
     made = Version.objects.get(product__code="delays")
     assert (made.state, made.columns) == ("draft", ["carrier", "origin", "month", "tailnum", "dep_delay"])
     assert made.product.merchant == market.people.merchant
@@ -95,7 +94,7 @@ def test_without_scripts_a_button_shows_it_and_saves_nothing(market: Market, mer
     ("field", "value", "told"),
     [
         ("profile", "open", "不在可用的选项中"),
-        ("threshold", 9, "大于等于 10"),
+        ("threshold", 9, "大于或等于"),
         ("code", "flight_delays", "该代码已被占用"),
         ("dimensions", ["salary"], "salary"),
         ("resource", "00000000-0000-0000-0000-000000000000", "不在可用的选项中"),

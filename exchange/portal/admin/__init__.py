@@ -12,3 +12,4 @@ __all__ = ["catalog", "people", "products", "registry", "trade"]
 
 admin.site.site_header = admin.site.site_title = "Sluice · 公共数据授权运营"
 admin.site.index_title = _("Work")
+admin.site.index_template = "portal/desk/index.html"

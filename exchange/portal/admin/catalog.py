@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from unfold.admin import TabularInline
 
 from catalog import authorizing, registry
 from catalog.models import (
@@ -18,10 +19,11 @@ from catalog.models import (
 )
 from exchange.parties.acts import parties_of
 from exchange.parties.models import Role
-from exchange.portal.admin.desks import ReadOnly, Registered, Stepped, step, transition
+from exchange.portal.admin.desks import ReadOnly, Registered, transition
+from exchange.portal.admin.stepped import Stepped, step
 
 
-class ColumnsInline(admin.TabularInline):
+class ColumnsInline(TabularInline):
     model = Column
     extra = 0
     can_delete = False

@@ -6,7 +6,14 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 from catalog.composition import Composition
 from catalog.covers import covers
@@ -27,6 +34,7 @@ from exchange.sandbox.schema import Role as ColumnRole
 LINE = ("authorization", "merchant", "code", "name_zh", "name_en", "kind")
 COLUMNS = ("dimensions", "bins", "measures")
 OWN = ("use", "resource", "profile", "threshold", "rows", "rho", "merchant_share", "note")
+CHECKBOXES = UnfoldAdminCheckboxSelectMultipleWidget
 SHOW = "_show"  # the button that shows, and saves nothing
 
 
@@ -39,20 +47,24 @@ class Composing(DraftForm):
 
     user: User
 
-    authorization = forms.ModelChoiceField(Authorization.objects.none(), label=_("authorization"))
-    merchant = forms.ModelChoiceField(Party.objects.none(), label=_("data merchant"))
-    code = forms.SlugField(label=_("code"), max_length=60)
-    name_zh = forms.CharField(label=_("Chinese name"), max_length=200)
-    name_en = forms.CharField(label=_("English name"), max_length=200, required=False)
-    kind = forms.ChoiceField(label=_("kind"), choices=Product.Kind.choices)
-    dimensions = forms.MultipleChoiceField(label=_("dimensions"), required=False, widget=forms.CheckboxSelectMultiple)
-    bins = forms.MultipleChoiceField(label=_("bins"), required=False, widget=forms.CheckboxSelectMultiple)
-    measures = forms.MultipleChoiceField(label=_("measures"), required=False, widget=forms.CheckboxSelectMultiple)
+    authorization = forms.ModelChoiceField(
+        Authorization.objects.none(), label=_("authorization"), widget=UnfoldAdminSelectWidget
+    )
+    merchant = forms.ModelChoiceField(Party.objects.none(), label=_("data merchant"), widget=UnfoldAdminSelectWidget)
+    code = forms.SlugField(label=_("code"), max_length=60, widget=UnfoldAdminTextInputWidget)
+    name_zh = forms.CharField(label=_("Chinese name"), max_length=200, widget=UnfoldAdminTextInputWidget)
+    name_en = forms.CharField(
+        label=_("English name"), max_length=200, required=False, widget=UnfoldAdminTextInputWidget
+    )
+    kind = forms.ChoiceField(label=_("kind"), choices=Product.Kind.choices, widget=UnfoldAdminSelectWidget)
+    dimensions = forms.MultipleChoiceField(label=_("dimensions"), required=False, widget=CHECKBOXES)
+    bins = forms.MultipleChoiceField(label=_("bins"), required=False, widget=CHECKBOXES)
+    measures = forms.MultipleChoiceField(label=_("measures"), required=False, widget=CHECKBOXES)
 
     class Meta:
         model = Version
         fields = (*OWN, "bases")
-        widgets = {"note": forms.Textarea(attrs={"rows": 2})}
+        widgets = {"note": UnfoldAdminTextareaWidget(attrs={"rows": 2})}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -66,6 +78,8 @@ class Composing(DraftForm):
         self.policy = self.resource.snapshot.policy if self.resource and self.resource.snapshot else {}
         self._columns()
         self._strictness()
+        for field in self.fields.values():
+            field.label = capfirst(field.label)
         others = Product.objects.filter(version__gt=0).exclude(pk=self.product and self.product.pk).order_by("code")
         self.fields["bases"].queryset = others
 
@@ -94,6 +108,7 @@ class Composing(DraftForm):
         groups = grouped(self.manifest)
         for name in COLUMNS:
             self.fields[name].choices = [(column.name, labelled(column)) for column in groups[name]]
+            self.fields[name].help_text = "" if groups[name] else _("None to choose from yet.")
             self.initial.setdefault(name, [column.name for column in groups[name] if column.name in chosen])
 
     def _strictness(self) -> None:

@@ -7,27 +7,24 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ActionForm
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 from guardian.shortcuts import get_objects_for_user
+from unfold.admin import ModelAdmin
 
 from catalog import registry as catalog_registry
 from exchange.errors import Problem
-from exchange.parties import acts
 from exchange.parties.accreditation import accredited
 from exchange.parties.acts import parties_of
 from exchange.parties.models import Document, User
+from exchange.portal.admin import history
 from exchange.portal.texts import told
-
-
-class WithReason(ActionForm):
-    """Beside the choice of a step, its reason."""
-
-    reason = forms.CharField(label=_("reason"), max_length=2_000, required=False)
 
 
 class Refused(Exception):
@@ -45,7 +42,7 @@ class DraftForm(ModelForm):
         return super().clean()
 
 
-class OwnObjects(admin.ModelAdmin):
+class OwnObjects(ModelAdmin):
     """Rows are found by their party column; guardian's shares come on top. Nothing is ever deleted."""
 
     form = DraftForm
@@ -60,7 +57,11 @@ class OwnObjects(admin.ModelAdmin):
         if user.is_superuser:
             return rows
         shared = get_objects_for_user(user, f"{self.opts.app_label}.view_{self.opts.model_name}", self.model)
-        return rows.filter(owned(self.party_paths, user) | Q(pk__in=shared.values("pk"))).distinct()
+        return rows.filter(self.own(user) | Q(pk__in=shared.values("pk"))).distinct()
+
+    def own(self, user: User) -> Q:
+        """The rows that are this person's to see."""
+        return owned(self.party_paths, user)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_active and request.user.is_staff)
@@ -102,6 +103,23 @@ class OwnObjects(admin.ModelAdmin):
         except Refused as refused:
             request.refused = str(refused)
             return super().changeform_view(request, *args, **kwargs)
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """What the log says of it, to whoever may see it."""
+        thing = self.get_object(request, unquote(object_id))
+        if thing is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        if not self.has_view_permission(request, thing):
+            raise PermissionDenied
+        page = {**self.admin_site.each_context(request), "opts": self.opts, "title": str(thing), "thing": thing,
+                "records": history.of(thing, request.user, self.labels())}  # fmt: skip
+        return TemplateResponse(request, "portal/desk/history.html", page)
+
+    def labels(self) -> dict[str, Any]:
+        """Names for people of what may be done here, by the last part of its records' kinds."""
+        return {name: act.short_description for act in self.actions or () if (name := getattr(act, "step", ""))}
 
     @staticmethod
     def _acts_as(request: HttpRequest, roles: Sequence[str]) -> bool:
@@ -148,61 +166,7 @@ def transition(to: str, label: Any, paths: tuple[str, ...]) -> Any:
         model_admin.move(request, theirs, to)
 
     act.__name__ = f"to_{to}"
-    return act
-
-
-class Stepped(OwnObjects):
-    """Things with a machine: opened as a draft, edited until they are submitted, and moved by steps with reasons."""
-
-    action_form = WithReason
-    edited_in: ClassVar[tuple[str, ...]] = ("draft",)
-    readonly_fields: ClassVar[Sequence[str]] = ("state", "due_on")
-
-    @staticmethod
-    def open(thing: Any, by: User) -> Any:
-        raise NotImplementedError
-
-    @staticmethod
-    def take(thing: Any, name: str, by: User, reason: str) -> Any:
-        raise NotImplementedError
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        editable = obj is None or obj.state in self.edited_in or request.user.is_superuser
-        return editable and super().has_change_permission(request, obj)
-
-    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm, change: bool) -> None:
-        """Raises Refused, which the form says beside what was typed; then nothing is saved."""
-        try:
-            if change:
-                self._edit(obj, request.user, form.changed_data)
-            else:
-                self.open(obj, request.user)
-        except Problem as problem:
-            raise Refused(told(problem)) from None
-
-    def _edit(self, thing: Any, by: User, changed: Sequence[str]) -> None:
-        """Save what was edited, and no more: another may have taken a step since the form was read."""
-        now = self.model._default_manager.select_for_update(of=("self",)).get(pk=thing.pk)
-        if now.state not in self.edited_in and not by.is_superuser:
-            raise Problem("step_not_possible", now.get_state_display())
-        thing.save(update_fields=own_fields(thing).intersection(changed))
-        acts.record(thing, f"{thing.machine.name}.edited", by, fields=sorted(changed))
-
-
-def step(name: str, label: Any) -> Any:
-    """An admin action that takes a step; who may is for the machine to say."""
-
-    @admin.action(description=label)
-    def act(model_admin: Stepped, request: HttpRequest, rows: QuerySet[Any]) -> None:
-        for row in rows:
-            try:
-                row = model_admin.take(row, name, request.user, request.POST.get("reason", ""))
-            except Problem as problem:
-                model_admin.message_user(request, f"{row}: {told(problem)}", messages.ERROR)
-            else:
-                model_admin.message_user(request, f"{row}: {row.get_state_display()}", messages.SUCCESS)
-
-    act.__name__ = f"step_{name}"
+    act.step = to
     return act
 
 

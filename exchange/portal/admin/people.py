@@ -1,9 +1,12 @@
 """Parties, people and their papers; and, for breaking glass, the evidence."""
 
 from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group
 from django.db.models import Model
 from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from catalog.models import (
     Domain,
@@ -15,7 +18,7 @@ from settlement.models import Account
 
 # Tokens and grants are nobody's to look at; clients have a desk of ours.
 admin.site.unregister([model for model in list(admin.site._registry) if model._meta.app_label == "oauth2_provider"])
-admin.site.unregister(Client)
+admin.site.unregister([Client, Group])
 
 
 @admin.register(Notice)
@@ -38,7 +41,7 @@ class DocumentAdmin(ReadOnly):
     fields = ("name", "party", "media_type", "size", "added_at")
 
 
-class ForOperatorsOfTheExchange(admin.ModelAdmin):
+class ForOperatorsOfTheExchange(ModelAdmin):
     """For breaking glass: superusers only, and nothing is deleted."""
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -67,8 +70,13 @@ class CheckpointAdmin(Evidence):
 
 
 @admin.register(User)
-class PeopleAdmin(ForOperatorsOfTheExchange, UserAdmin):
-    pass
+class PeopleAdmin(UserAdmin, ForOperatorsOfTheExchange):
+    form, add_form, change_password_form = UserChangeForm, UserCreationForm, AdminPasswordChangeForm
+
+
+@admin.register(Group)
+class GroupDesk(GroupAdmin, ModelAdmin):
+    """Django's groups hold nothing of ours."""
 
 
 admin.site.register([Party, Membership, Accreditation, Domain, Account], ForOperatorsOfTheExchange)

@@ -1,31 +1,34 @@
 """The desks of products: what is offered, and its versions from composing to release."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
+from unfold.admin import TabularInline
 
 from catalog import versions
 from catalog.composition import TERMS
 from catalog.models import Product, Version
 from exchange.errors import Problem
-from exchange.parties.acts import parties_of
 from exchange.parties.models import Role, User
 from exchange.portal.admin import composing, reviewing
-from exchange.portal.admin.desks import DraftForm, OwnObjects, Refused, Stepped, step
+from exchange.portal.admin.desks import DraftForm, OwnObjects, Refused, owned
+from exchange.portal.admin.stepped import Stepped, step
 from exchange.portal.texts import told
 from licensing import succession
 from settlement import samples
 
-REVIEWERS = ("authorization__operator", "authorization__authority", "authorization__plan__body")
+REVIEWERS = Version.role_paths["reviewer"]
 
 
-class VersionsInline(admin.TabularInline):
+class VersionsInline(TabularInline):
     """A product's versions; its live one is what buyers ask."""
 
     model = Version
@@ -43,7 +46,8 @@ class VersionsInline(admin.TabularInline):
     has_change_permission = has_add_permission
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Version]:
-        return visible(super().get_queryset(request), request.user)
+        rows = super().get_queryset(request)
+        return rows if request.user.is_superuser else rows.filter(versions_of(request.user))
 
 
 @admin.register(Product)
@@ -55,6 +59,7 @@ class ProductAdmin(Stepped):
     list_display = ("code", "name_zh", "name_en", "merchant", "resource", "profile", "use", "version", "state")
     list_filter = ("state", "profile", "use")
     search_fields = ("code", "name_zh", "name_en")
+    list_select_related = ("merchant", "resource", "authorization__plan")
     fields = ("code", "name_zh", "name_en", "kind", "authorization", "merchant", "version", "state", *TERMS)
     readonly_fields = fields
     inlines = (VersionsInline,)
@@ -73,13 +78,10 @@ class ProductAdmin(Stepped):
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
-        """A merchant's own, and for who reviews them those that were submitted."""
-        rows = admin.ModelAdmin.get_queryset(self, request)
-        if request.user.is_superuser:
-            return rows
-        theirs = Q(pk__in=visible(Version.objects.all(), request.user).values("product"))
-        return rows.filter(Q(merchant__in=parties_of(request.user)) | theirs).distinct()
+    def own(self, user: User) -> Q:
+        """A merchant's own, and for who reviews them those of which a version was submitted."""
+        theirs = Version.objects.filter(versions_of(user)).values("product")
+        return owned(self.party_paths, user) | Q(pk__in=theirs)
 
     @admin.action(description=_("Compose the next version"))
     def revise(self, request: HttpRequest, rows: QuerySet[Product]) -> HttpResponse | None:
@@ -99,7 +101,7 @@ def take(version: Version, name: str, by: User, reason: str) -> Version:
 
 
 @admin.action(description=_("Ask the sample questions"))
-def ask_samples(desk: "VersionAdmin", request: HttpRequest, rows: QuerySet[Version]) -> None:
+def ask_samples(desk: "VersionAdmin", request: HttpRequest, rows: Iterable[Version]) -> None:
     for version in rows:
         try:
             found = samples.do_ask(version, request.user)
@@ -118,7 +120,7 @@ class VersionAdmin(Stepped):
     take = staticmethod(take)
     form = composing.Composing
     change_form_template = "portal/version_form.html"
-    party_paths = ("product__merchant",)
+    party_paths = ("product__merchant", *REVIEWERS)
     may_add_as = (Role.MERCHANT,)
     changed_by = ("product__merchant",)
     edited_in = versions.EDITED_IN
@@ -126,6 +128,7 @@ class VersionAdmin(Stepped):
     list_filter = ("state", "profile", "use")
     search_fields = ("product__code", "product__name_zh", "product__name_en")
     ordering = ("-id",)
+    list_select_related = ("product__authorization__plan", "resource", "submitted_by")
     readonly_fields = ()
     actions = (
         step("submit", _("Submit")),
@@ -140,9 +143,8 @@ class VersionAdmin(Stepped):
         css = {"all": ("portal/composing.css",)}
         js = ("portal/composing.js",)
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Version]:
-        rows = admin.ModelAdmin.get_queryset(self, request).select_related("product__authorization__plan")
-        return visible(rows, request.user)
+    def own(self, user: User) -> Q:
+        return versions_of(user)
 
     def has_change_permission(self, request: HttpRequest, obj: Version | None = None) -> bool:
         """What was submitted is frozen, for whoever breaks the glass too."""
@@ -184,6 +186,20 @@ class VersionAdmin(Stepped):
             context |= reviewing.review_of(version, request.user)
         return super().render_change_form(request, context, *args, **kwargs)
 
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.samples_view)
+        return [path("<path:object_id>/samples/", view, name="catalog_version_samples"), *super().get_urls()]
+
+    def samples_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask the sample questions, by the button beside them."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        version = self.get_object(request, unquote(object_id))
+        if version is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        ask_samples(self, request, [version])
+        return redirect(reverse("admin:catalog_version_change", args=[version.pk]))
+
     def save_model(self, request: HttpRequest, obj: Version, form: composing.Composing, change: bool) -> None:
         """Raises Refused where the version may not be edited any more, or the code is taken."""
         said = form.cleaned_data
@@ -199,12 +215,6 @@ class VersionAdmin(Stepped):
             raise Refused(told(problem)) from None
 
 
-def visible(rows: QuerySet[Version], user: User) -> QuerySet[Version]:
+def versions_of(user: User) -> Q:
     """A merchant's own, and for those who review them what is no draft; a draft is nobody else's to see."""
-    if user.is_superuser:
-        return rows
-    mine = parties_of(user)
-    theirs = Q()
-    for path in REVIEWERS:
-        theirs |= Q(**{f"product__{path}__in": mine})
-    return rows.filter(Q(product__merchant__in=mine) | (theirs & ~Q(state=Version.State.DRAFT))).distinct()
+    return owned(("product__merchant",), user) | (owned(REVIEWERS, user) & ~Q(state=Version.State.DRAFT))

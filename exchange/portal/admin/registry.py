@@ -8,6 +8,8 @@ from django.db import transaction
 from django.db.models import F, Model
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminTextareaWidget
 
 from catalog import registration
 from catalog.models import (
@@ -22,19 +24,19 @@ from exchange.parties import acts, days, documents
 from exchange.parties.accreditation import accredited
 from exchange.parties.acts import parties_of
 from exchange.parties.models import Day, Role
-from exchange.portal.admin.desks import Stepped, step
+from exchange.portal.admin.stepped import DueFilter, Stepped, step
 from exchange.portal.texts import told
 
 
 class ItemForm(forms.ModelForm):
     """An item with a file to take in."""
 
-    file = forms.FileField(label=_("document"), required=False)
+    file = forms.FileField(label=_("document"), required=False, widget=UnfoldAdminFileFieldWidget)
 
     class Meta:
         model = RegistrationItem
         fields = ("what", "text")
-        widgets = {"text": forms.Textarea(attrs={"rows": 2, "cols": 60})}
+        widgets = {"text": UnfoldAdminTextareaWidget(attrs={"rows": 2})}
 
     def clean_file(self) -> Any:
         """Keeps the file. Raises ValidationError where it is no document."""
@@ -48,12 +50,16 @@ class ItemForm(forms.ModelForm):
         return file
 
 
-class ItemsInline(admin.TabularInline):
+class ItemsInline(TabularInline):
     model = RegistrationItem
     form = ItemForm
     extra = 0
     max_num = len(RegistrationItem.What)
     readonly_fields = ("document",)
+
+    def get_fields(self, request: HttpRequest, obj: Registration | None = None) -> tuple[str, ...]:
+        """A file can be given while the item can be changed."""
+        return ("what", "text", *(("file",) if self.has_change_permission(request, obj) else ()), "document")
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return True  # who sees the application sees its items
@@ -80,7 +86,7 @@ class RegistrationAdmin(Stepped):
     changed_by = ("registrant",)
     edited_in = ("draft", "returned")
     list_display = ("__str__", "kind", "registrant", "state", "due_on", "code", "until")
-    list_filter = ("state", "kind", ("due_on", admin.DateFieldListFilter))
+    list_filter = ("state", "kind", DueFilter)
     list_select_related = ("resource", "product", "registrant")
     ordering = (F("due_on").asc(nulls_last=True), "-id")
     readonly_fields = ("state", "due_on", "code", "since", "until")
@@ -125,6 +131,7 @@ class ObjectionAdmin(Stepped):
     edited_in = ()
     list_display = ("name", "registration", "made_on", "state")
     list_filter = ("state",)
+    list_select_related = ("registration__resource", "registration__product")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -133,7 +140,7 @@ class ObjectionAdmin(Stepped):
 
 
 @admin.register(Day)
-class DayAdmin(admin.ModelAdmin):
+class DayAdmin(ModelAdmin):
     """Days that are worked or not against the week; who registers may look and add, nothing is deleted."""
 
     list_display = ("day", "name", "worked", "provisional", "edited")

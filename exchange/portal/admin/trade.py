@@ -6,6 +6,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin
 
 from catalog.models import (
     Product,
@@ -56,7 +57,7 @@ class LicenceAdmin(Registered):
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "buyer":  # the merchant names another party here
-            return admin.ModelAdmin.formfield_for_foreignkey(self, db_field, request, **kwargs)
+            return ModelAdmin.formfield_for_foreignkey(self, db_field, request, **kwargs)
         if db_field.name == "product" and not request.user.is_superuser:
             kwargs["queryset"] = Product.objects.filter(merchant__in=parties_of(request.user))
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
