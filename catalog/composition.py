@@ -99,6 +99,7 @@ def changes(old: Composition, new: Composition) -> Iterator[tuple[str, str]]:
         "threshold": ("最少实体数", "least entities in a cell"),
         "rows": ("每实体读取行数", "rows of an entity"),
         "rho": ("查询隐私代价", "privacy cost of a query"),
+        "free": ("公益免费", "free for the public good"),
     }
     for field, (zh, en) in words.items():
         before, after = getattr(old, field), getattr(new, field)

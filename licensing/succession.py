@@ -4,7 +4,7 @@ from django.db import transaction
 
 from catalog import versions
 from catalog.composition import changes
-from catalog.models import Version
+from catalog.models import Product, Version
 from exchange.parties import notices
 from exchange.parties.models import Party, User
 from licensing.models import Licence
@@ -14,22 +14,32 @@ from licensing.registry import LIVE
 def do_release(version: Version, by: User) -> Version:
     """Release a version, and tell every buyer with a licence what is new. Raises Problem as versions.do_step does."""
     with transaction.atomic():
-        before = versions.live_version(version.product)
+        before = Product.objects.get(pk=version.product_id).composition  # of the version that was live last
         released = versions.do_step(version, "release", by)
-        if before is not None:
-            _tell_buyers(before, released)
+        found = list(changes(before, released.composition)) or [("条款未变", "the same terms")]
+        zh, en = "；".join(zh for zh, _ in found), "; ".join(en for _, en in found)
+        _tell_buyers(
+            released, f"已发布：{zh}。许可依其授予时的版本与本版本从严执行。",
+            f"is live: {en}. Of it and what your licence was given under, the stricter holds.",
+        )  # fmt: skip
     return released
 
 
-def _tell_buyers(before: Version, now: Version) -> None:
-    found = list(changes(before.composition, now.composition)) or [("条款未变", "the same terms")]
-    product = now.product
-    zh, en = "；".join(zh for zh, _ in found), "; ".join(en for _, en in found)
+def do_withdraw(version: Version, by: User, reason: str) -> Version:
+    """Withdraw a version; where it was live, buyers are told that nothing can be asked. Raises Problem."""
+    with transaction.atomic():
+        live = versions.live_version(version.product) == version
+        withdrawn = versions.do_step(version, "withdraw", by, reason)
+        if live:
+            _tell_buyers(withdrawn, f"已撤回，暂不能查询：{reason}", f"is withdrawn, nothing can be asked: {reason}")
+    return withdrawn
+
+
+def _tell_buyers(version: Version, zh: str, en: str) -> None:
+    product, number = version.product, version.number
     buyers = Licence.objects.filter(product=product, state__in=LIVE, review=False).values("buyer")
     for buyer in Party.objects.filter(pk__in=buyers):
         notices.tell(
-            buyer, "version.released",
-            f"{product.name_zh} 已发布第{now.number}版：{zh}。您的许可只按从严者执行。",
-            f"{product.name_en or product.name_zh}: version {now.number} is live: {en}. "
-            "Of it and what your licence was given under, the stricter holds.",
+            buyer, f"version.{version.state}", f"{product.name_zh} 第{number}版{zh}",
+            f"{product.name_en or product.name_zh}: version {number} {en}",
         )  # fmt: skip

@@ -21,7 +21,7 @@ def test_a_narrower_version_narrows_a_licence_at_once_and_its_buyer_is_told_what
     city.revise(product, columns=["carrier", "tailnum"], threshold=30)
     made = asked(shop, product)[0].composition
     assert (made.columns, made.threshold) == ({"carrier", "tailnum"}, 30)
-    notice = Notice.objects.get(party=shop.people.buyer, kind="version.released")
+    notice = Notice.objects.get(party=shop.people.buyer, kind="version.live")
     assert "columns removed: dep_delay, month, origin" in notice.text_en
     assert "10 → 30" in notice.text_zh
 
@@ -35,6 +35,14 @@ def test_a_wider_version_widens_a_licence_only_when_it_is_moved_there(shop: Shop
     licences.do_succeed(licence, "test")
     made = asked(shop, product)[0].composition
     assert (made.columns, made.threshold) == (set(COLUMNS), 10)
+
+
+def test_buyers_are_told_when_what_is_live_is_withdrawn(shop: Shop) -> None:
+    product = shop.released()
+    city.license_to(shop.people.buyer, product, ["insurance"])
+    succession.do_withdraw(product.versions.get(), shop.merchant, "有误")
+    assert "有误" in Notice.objects.get(party=shop.people.buyer, kind="version.withdrawn").text_zh
+    assert not Notice.objects.filter(party=shop.people.stranger).exists()
 
 
 def test_a_new_licence_has_the_live_version(shop: Shop) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from catalog import authorizing, registry, versions
-from catalog.models import Product, Resource, Version
+from catalog import authorizing, registration, registry, versions
+from catalog.models import Product, Registration, Resource, Version
 from catalog.views import LISTED
 from exchange.audit.models import Record
 from exchange.parties.models import Accreditation, Membership, Notice
@@ -246,6 +246,17 @@ def test_a_live_version_that_is_withdrawn_leaves_nothing_to_ask(shop: Shop) -> N
     assert refused(city.license_to, shop.people.stranger, product, ["insurance"]) == "version_missing"
     city.release(versions.do_revise(product, shop.merchant))
     assert not hasattr(asked(shop, product)[1], "code")
+
+
+def test_a_product_whose_registration_is_revoked_is_delisted(shop: Shop) -> None:
+    product, today = shop.released(), timezone.localdate()
+    entry = Registration(product=product, registrant=shop.people.merchant, registrar=shop.people.registrar)
+    registration.do_adopt(entry, "省-P1", today, today, by=None)
+    head = city.person(shop.people.registrar, Membership.Duty.APPROVER)
+    registration.do_step(entry, "revoke", head, "材料虚假")
+    product.refresh_from_db()
+    assert (product.state, product.offered) == ("delisted", False)
+    assert told("product.cancel")["actor"] == "clock"
 
 
 def test_a_draft_is_not_there_to_ask(shop: Shop) -> None:

@@ -11,6 +11,7 @@ from catalog import versions
 from catalog.models import Product, Version
 from exchange.parties.models import Accreditation, Membership, Role, User
 from fixtures import city
+from settlement.models import MeteredQuery
 from tests.market import Market
 from tests.portal.test_desks import enter, logged_in
 from tests.portal.test_pages import DESK, PHONE, browser, page, shot  # noqa: F401
@@ -198,6 +199,20 @@ def test_the_reviewer_reads_the_sample_answers_and_the_merchant_only_that_there_
     act(merchant, version, "step_release")
     version.refresh_from_db()
     assert version.state == "live"
+
+
+def test_the_button_of_the_sample_questions_is_the_reviewers(market: Market, merchant: Browser) -> None:
+    version = drafted(market)
+    versions.do_step(version, "submit", city.person(market.people.merchant))
+    url = f"/admin/catalog/version/{version.pk}/samples/"
+    said = merchant.post(url, follow=True).content.decode()
+    assert "此操作由其他主体办理" in said
+    assert url not in said
+    assert logged_in(city.person(market.people.stranger)).post(url).headers["location"] == "/admin/"
+    reviewer = logged_in(city.person(market.people.operator))
+    assert reviewer.get(url).status_code == 405
+    assert url in reviewer.get(change(version)).content.decode()
+    assert not MeteredQuery.objects.exists()
 
 
 def test_a_merchant_opens_the_next_version_from_the_products_list(market: Market, merchant: Browser) -> None:

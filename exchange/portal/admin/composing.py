@@ -253,6 +253,11 @@ def law(policy: dict[str, Any]) -> str:
     said = str(_("The holder asks for “%(profile)s” at least.") % {"profile": words[policy["profile"]]})
     if policy.get("threshold"):
         said += " " + str(_("Of a cell, at least %(number)d entities.") % {"number": policy["threshold"]})
+    if policy.get("budget"):
+        unit = "micro-ρ" if policy["profile"] == Profile.PRIVATE else _("looks")
+        said += " " + str(
+            _("The population's budget is %(number)d %(unit)s.") % {"number": policy["budget"], "unit": unit}
+        )
     return said
 
 

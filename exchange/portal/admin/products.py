@@ -96,8 +96,14 @@ class ProductAdmin(Stepped):
 
 
 def take(version: Version, name: str, by: User, reason: str) -> Version:
-    """A step at the desk: by a release buyers are told what is new."""
-    return succession.do_release(version, by) if name == "release" else versions.do_step(version, name, by, reason)
+    """A step at the desk: buyers are told of a release, and of the end of what is live."""
+    match name:
+        case "release":
+            return succession.do_release(version, by)
+        case "withdraw":
+            return succession.do_withdraw(version, by, reason)
+        case _:
+            return versions.do_step(version, name, by, reason)
 
 
 @admin.action(description=_("Ask the sample questions"))
