@@ -1,7 +1,12 @@
 """From rows to the values that the pure rules take."""
 
-from catalog.covers import Grant, Item, Mode
-from catalog.models import Authorization, Resource
+from datetime import date
+
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from catalog.covers import Grant, Item, Mode, covers
+from catalog.models import Authorization, Product, Resource
 
 
 def grant_of(authorization: Authorization) -> Grant:
@@ -23,3 +28,34 @@ def grant_of(authorization: Authorization) -> Grant:
 
 def item_of(resource: Resource) -> Item:
     return Item(resource.code, resource.state == Resource.State.REGISTERED, resource.sector)
+
+
+def covering(resource: Resource, day: date | None = None) -> list[Authorization]:
+    """The authorizations that cover the resource on that day, for whoever they name; one SQL query."""
+    day = day or timezone.localdate()
+    mine = {"authorization_id": OuterRef("pk"), "resource_id": resource.pk}
+    live = Authorization.objects.filter(state=Authorization.State.IN_FORCE).select_related("operator", "authority")
+    found = live.annotate(
+        lists=Exists(Authorization.listed.through.objects.filter(**mine)),
+        excludes=Exists(Authorization.excluded.through.objects.filter(**mine)),
+    )
+    return [each for each in found.order_by("code") if _reason(each, resource, each.lists, each.excludes, day) is None]
+
+
+def works(product: Product, day: date | None = None) -> bool:
+    """Whether the chain above a listed product holds on that day: else it is shown, and cannot be asked."""
+    above = {each.pk for each in covering(product.resource, day)}
+    return product.state == Product.State.LISTED and product.authorization_id in above
+
+
+def _reason(authorization: Authorization, resource: Resource, lists: bool, excludes: bool, day: date) -> object:
+    """What `covers` says to the one whom the authorization names first, for a purpose that it names."""
+    code = frozenset({resource.code})
+    who = str(authorization.grantee_id or "") if authorization.mode == Mode.SCENARIO else str(authorization.operator_id)
+    grant = Grant(
+        mode=Mode(authorization.mode), in_force=True, since=authorization.since, until=authorization.until,
+        operator=str(authorization.operator_id), sector=authorization.sector,
+        grantee=str(authorization.grantee_id or ""), listed=code if lists else frozenset(),
+        excluded=code if excludes else frozenset(),
+    )  # fmt: skip
+    return covers(grant, item_of(resource), "", who, day)

@@ -78,13 +78,17 @@ PRODUCT = Machine(
     (
         Step("list", ("draft",), "listed", ("merchant", "reviewer"), "27号 产品清单"),
         Step("suspend", ("listed",), "suspended", ("merchant", "reviewer"), "27号", reason=True),
+        Step("pause", ("listed",), "suspended", (CLOCK,), "27号"),
         Step("resume", ("suspended",), "listed", ("reviewer",), "27号"),
         Step("delist", ("draft", "listed", "suspended"), "delisted", ("merchant", "reviewer"), "27号", reason=True),
         Step("cancel", ("draft", "listed", "suspended"), "delisted", (CLOCK,), "26号 注销、撤销"),
     ),
     rest=("draft", "listed", "suspended"),
 )
-"""Whether a product is offered. `reviewer` is who reviews its versions, see catalog.models.Product.reviewer."""
+"""Whether a product is offered; where its live version is withdrawn, it pauses.
+
+`reviewer` is who reviews its versions, see catalog.models.Product.reviewer.
+"""
 
 IN_MAKING = ("draft", "submitted", "sent_back", "approved")
 """The states of a version that is made beside the live one; a product has one such at a time."""
@@ -113,3 +117,31 @@ OBJECTION = Machine(
         Step("dismiss", ("made",), "dismissed", ("registrar",), "26号 异议", reason=True),
     ),
 )
+
+DEMAND = Machine(
+    "demand",
+    "draft",
+    (
+        Step("submit", ("draft",), "submitted", ("party",), "board"),
+        Step("publish", ("submitted",), "published", ("moderator",), "board", approves=True),
+        Step("send_back", ("submitted",), "draft", ("moderator",), "board", reason=True),
+        Step("withdraw", ("draft", "submitted"), "withdrawn", ("party",), "board"),
+        Step("close", ("published",), "closed", ("party",), "board", reason=True),
+        Step("take_down", ("published",), "taken_down", ("moderator",), "board", reason=True),
+        Step("expire", ("published",), "expired", (CLOCK,), "board"),
+    ),
+    rest=("published",),
+)
+"""A need on the demand board: public only once its moderator, the operator or the platform, has looked at it."""
+
+ANSWER = Machine(
+    "answer",
+    "made",
+    (
+        Step("accept", ("made",), "accepted", ("poster",), "board"),
+        Step("decline", ("made",), "declined", ("poster",), "board", reason=True),
+        Step("withdraw", ("made",), "withdrawn", ("party",), "board"),
+        Step("lapse", ("made",), "lapsed", (CLOCK,), "board"),
+    ),
+)
+"""A merchant's answer to a demand; it lapses when the demand leaves the board."""

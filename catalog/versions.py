@@ -27,15 +27,15 @@ from exchange.errors import Problem
 from exchange.money import BASIS_POINTS
 from exchange.parties import acts, notices
 from exchange.parties.accreditation import is_accredited
-from exchange.parties.acts import parties_of
+from exchange.parties.acts import By, parties_of
 from exchange.parties.models import Role, User
 
 EDITED_IN = ("draft", "sent_back")
-LINE = ("code", "name_zh", "name_en", "kind", "authorization")
+LINE = ("code", "name_zh", "name_en", "description_zh", "description_en", "kind", "authorization")
 """What a product has of its own; edited with its first version, until that is released."""
 
 
-def do_compose(product: Product, version: Version, by: User | None, bases: Iterable[Product] = ()) -> Version:
+def do_compose(product: Product, version: Version, by: By, bases: Iterable[Product] = ()) -> Version:
     """Save a new product and its first version as drafts. Raises Problem field_invalid for a code that is taken."""
     product.state = Product.State.DRAFT
     _copy(version, product)
@@ -66,7 +66,7 @@ def do_revise(product: Product, by: User) -> Version:
         return _open(product, version, last.number + 1, by, live.bases.all())
 
 
-def do_edit(version: Version, by: User | None, fields: Sequence[str], line: Sequence[str] = ()) -> None:
+def do_edit(version: Version, by: By, fields: Sequence[str], line: Sequence[str] = ()) -> None:
     """Save changed `fields` of a draft, and of its product those of `line` until there was a release.
 
     Raises Problem version_frozen; needs no lock, takes the product's until the caller's transaction ends.
@@ -84,7 +84,7 @@ def do_edit(version: Version, by: User | None, fields: Sequence[str], line: Sequ
         acts.record(version, "version.edited", by, fields=sorted([*fields, *line]))
 
 
-def do_step(version: Version, name: str, by: User | None, reason: str = "") -> Version:
+def do_step(version: Version, name: str, by: By, reason: str = "") -> Version:
     """Take a step of machines.VERSION; the version as it is then. Raises Problem."""
     before = {
         "submit": _check_submission, "approve": partial(_check_approval, reason=reason), "release": _check_release,
@@ -98,7 +98,7 @@ def do_step(version: Version, name: str, by: User | None, reason: str = "") -> V
         return acts.take(version, name, by, reason, before, then)[0]
 
 
-def do_product_step(product: Product, name: str, by: User | None, reason: str = "") -> Product:
+def do_product_step(product: Product, name: str, by: By, reason: str = "") -> Product:
     """Take a step of machines.PRODUCT; the product as it is then. Raises Problem."""
     return acts.take(product, name, by, reason, check_listing if name in ("list", "resume") else None)[0]
 
@@ -169,7 +169,7 @@ def _lock(product: object) -> Product:
     return Product.objects.select_for_update(of=("self",)).get(pk=product)
 
 
-def _open(product: Product, version: Version, number: int, by: User | None, bases: Iterable[Product]) -> Version:
+def _open(product: Product, version: Version, number: int, by: By, bases: Iterable[Product]) -> Version:
     version.product, version.number, version.state = product, number, Version.machine.first
     version.save(force_insert=True)
     version.bases.set(bases)
@@ -220,8 +220,14 @@ def _after_release(version: Version) -> None:
 
 
 def _after_withdrawal(version: Version) -> None:
-    """A live version that is withdrawn leaves nothing to ask."""
-    Product.objects.filter(pk=version.product_id, version=version.number).update(version=0)
+    """A live version that is withdrawn leaves nothing to ask: its product pauses until the reviewer resumes it."""
+    product = version.product
+    if product.version != version.number:
+        return
+    if product.state == Product.State.LISTED:
+        product = acts.take(product, "pause", None)[0]
+    product.version = 0
+    product.save(update_fields=["version"])
 
 
 def _tell_reviewer(version: Version) -> None:

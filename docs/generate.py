@@ -10,6 +10,7 @@ sys.path.insert(0, str(HERE.parent))
 
 from catalog import machines  # noqa: E402
 from exchange.errors import CODES  # noqa: E402
+from exchange.parties import machines as parties  # noqa: E402
 from exchange.steps import Machine  # noqa: E402
 
 ERRORS = """\
@@ -34,10 +35,11 @@ No detail ever carries data, and whether and how a query is refused does not dep
 STATES = """\
 # States
 
-Each procedure of the rules has one machine, in `catalog/machines.py`; these are drawn from there. A step names who may
-take it and the working days that its clock then gives the next one. Every step is a record in the log, and takes a
-lock: of two people at once the second is told that the state has changed. What approves is for people with that duty,
-never for who submitted; a refusal wants its reason.
+Each procedure has one machine, in `catalog/machines.py` or `exchange/parties/machines.py`; these are drawn from there.
+A step names who may take it and the working days that its clock then gives the next one; `bearer` is who opened a link
+that was mailed. Every step is a record in the log, and takes a lock: of two people at once the second is told that the
+state has changed. What approves is for people with that duty who showed the second factor, never for who submitted; a
+refusal wants its reason.
 """
 
 
@@ -51,6 +53,12 @@ def states_page() -> str:
         "Authorization": machines.AUTHORIZATION,
         "Product": machines.PRODUCT,
         "Version of a product": machines.VERSION,
+        "Demand": machines.DEMAND,
+        "Answer to a demand": machines.ANSWER,
+        "Application for accreditation": parties.APPLICATION,
+        "Accreditation": parties.ACCREDITATION,
+        "Party": parties.PARTY,
+        "Membership": parties.MEMBERSHIP,
     }
     return STATES + "".join(_machine(title, machine) for title, machine in found.items())
 

@@ -29,6 +29,7 @@ class Config:
     order_seconds: int  # how long a node may take up an order
     sequence_seconds: float  # how often the worker integrates the log
     document_bytes: int  # the largest document
+    url: str  # where people reach it, without a slash at the end: what links in mail begin with
     listen: tuple[str, int]  # where `manage.py serve` listens: host, port
     web_workers: int  # processes of the web server
     web_threads: int  # threads in each; a query holds one until its node answers
@@ -71,6 +72,13 @@ def address(name: str, default: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or int(port) > 65535:
         raise Misconfigured(f"{name}={value!r}: host:port, such as {default}")
     return host.strip("[]"), int(port)
+
+
+def url(name: str, default: str) -> str:
+    value = text(name, default)
+    if not re.fullmatch(r"https?://[^/?#\s]+(/[^?#\s]*)?", value):
+        raise Misconfigured(f"{name}={value!r}: such as https://data.example.gov.cn")
+    return value.rstrip("/")
 
 
 def var_folder(base: Path) -> Path:
@@ -143,6 +151,7 @@ def load(var: Path) -> Config:
         order_seconds=int(number("SLUICE_ORDER_SECONDS", 60, 5, 3600)),
         sequence_seconds=number("SLUICE_SEQUENCE_SECONDS", 0.5, 0.05, 60),
         document_bytes=int(number("SLUICE_DOCUMENT_MB", 20, 1, 1000) * 1_000_000),
+        url=url("SLUICE_URL", "http://" + text("SLUICE_LISTEN", "127.0.0.1:8000")),
         listen=address("SLUICE_LISTEN", "127.0.0.1:8000"),
         web_workers=int(number("SLUICE_WEB_WORKERS", 2, 1, 64)),
         web_threads=int(number("SLUICE_WEB_THREADS", 16, 1, 256)),

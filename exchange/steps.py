@@ -10,16 +10,17 @@ from exchange.errors import Problem
 
 WITHDRAW = "withdraw"  # a step that nobody waits for
 CLOCK = "clock"  # who takes a step that nobody has to: the worker, when its time has come
+BEARER = "bearer"  # who opened a link that was mailed to the thing's address, and may have no account
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """From one of the states `start` to `end`.
 
-    `by` are the roles that may take it: names of the thing's fields that hold a party, or CLOCK. With `reason` it
-    wants one. What `approves` is for persons with that duty, and not for the one who submitted the thing. `days` is how
-    many working days then remain for the next step; 0 stops the clock, None lets it run on. `rule` is the clause it
-    follows.
+    `by` are the roles that may take it: names of the thing's fields that hold a party, or CLOCK or BEARER. With
+    `reason` it wants one. What `approves` is for persons with that duty, and not for the one who submitted the thing.
+    `days` is how many working days then remain for the next step; 0 stops the clock, None lets it run on. `rule` is the
+    clause it follows.
     """
 
     name: str

@@ -6,12 +6,13 @@ from catalog import versions
 from catalog.composition import changes
 from catalog.models import Product, Version
 from exchange.parties import notices
-from exchange.parties.models import Party, User
+from exchange.parties.acts import By
+from exchange.parties.models import Party
 from licensing.models import Licence
 from licensing.registry import LIVE
 
 
-def do_release(version: Version, by: User) -> Version:
+def do_release(version: Version, by: By) -> Version:
     """Release a version, and tell every buyer with a licence what is new. Raises Problem as versions.do_step does."""
     with transaction.atomic():
         before = Product.objects.get(pk=version.product_id).composition  # of the version that was live last
@@ -25,7 +26,7 @@ def do_release(version: Version, by: User) -> Version:
     return released
 
 
-def do_withdraw(version: Version, by: User, reason: str) -> Version:
+def do_withdraw(version: Version, by: By, reason: str) -> Version:
     """Withdraw a version; where it was live, buyers are told that nothing can be asked. Raises Problem."""
     with transaction.atomic():
         live = versions.live_version(version.product) == version

@@ -20,7 +20,8 @@ from exchange.crypto.canonical import canonical, digest
 from exchange.errors import Problem
 from exchange.ids import new_id
 from exchange.parties import acts
-from exchange.parties.models import Client, Party, User
+from exchange.parties.acts import By, person_of
+from exchange.parties.models import Client, Party
 from licensing import registry
 from licensing.models import Licence
 from settlement import metered_query
@@ -50,7 +51,7 @@ def cost(version: Version) -> int:
     return sum(offering.looks(text, made, manifest) for text in questions(version))
 
 
-def do_ask(version: Version, by: User) -> list[Sample]:
+def do_ask(version: Version, by: By) -> list[Sample]:
     """Ask the sample questions that have no answer yet; what became of each. Outside any transaction, for the node
     works meanwhile. Raises Problem step_not_possible, step_not_yours, step_own, product_not_queryable."""
     check(version, by)
@@ -69,29 +70,36 @@ def do_ask(version: Version, by: User) -> list[Sample]:
             if not each.delivered:
                 _ask(each, _caller(party), licence)
     finally:
-        registry.do_transition(licence, "ended", str(by.pk))
+        registry.do_transition(licence, "ended", _actor(by))
     _record(version, by)
     return _of(version)
 
 
-def check(version: Version, by: User) -> None:
+def check(version: Version, by: By) -> None:
     """Raises Problem unless this person reviews this version, which is under review."""
     version.refresh_from_db()
+    person = person_of(by)
     if version.state != Version.State.SUBMITTED:
         raise Problem("step_not_possible", version.state)
-    if not by.is_superuser and not acts.parties_of(by).filter(pk=version.reviewer_id).exists():
+    if person is None:
         raise Problem("step_not_yours")
-    if version.submitted_by_id == by.pk and not by.is_superuser:
+    if not person.is_superuser and not acts.parties_of(person).filter(pk=version.reviewer_id).exists():
+        raise Problem("step_not_yours")
+    if version.submitted_by_id == person.pk and not person.is_superuser:
         raise Problem("step_own")
 
 
-def _record(version: Version, by: User, **more: object) -> None:
+def _record(version: Version, by: By, **more: object) -> None:
     """The review's record, with what was asked and delivered."""
     found = _of(version)
     said = {"asked": len(found), "delivered": sum(each.delivered for each in found)} | more
     said |= {"queries": [str(each.query) for each in found if each.query]}
     with transaction.atomic():
         acts.record(version, "version.sampled", by, **said)
+
+
+def _actor(by: By) -> str:
+    return str(getattr(person_of(by), "pk", ""))
 
 
 def _of(version: Version) -> list[Sample]:
@@ -102,7 +110,7 @@ def _sample(version: Version, text: str) -> Sample:
     return Sample.objects.get_or_create(version=version, submission=version.submission, question=text)[0]
 
 
-def _license(version: Version, party: Party, by: User, number: int) -> Licence:
+def _license(version: Version, party: Party, by: By, number: int) -> Licence:
     """The review's licence: free, for so many calls today, with its part of a private budget. Raises Problem."""
     today, purposes = timezone.localdate(), version.product.authorization.purposes or [PURPOSE]
     policy = version.resource.snapshot.policy
@@ -112,8 +120,8 @@ def _license(version: Version, party: Party, by: User, number: int) -> Licence:
         since=today, until=today + timedelta(days=1),
     )  # fmt: skip
     with transaction.atomic():
-        registry.do_create(licence, str(by.pk))
-        registry.do_transition(licence, "in_force", str(by.pk))
+        registry.do_create(licence, _actor(by))
+        registry.do_transition(licence, "in_force", _actor(by))
     return licence
 
 

@@ -1,11 +1,13 @@
 """The tables of the catalog. Rules are in the pure modules and registries beside this folder, not here."""
 
 from catalog.models.authorizations import Authorization, Plan
+from catalog.models.demands import Answer, Demand
 from catalog.models.products import Product, Sample, Use, Version
 from catalog.models.registrations import CodeSeries, Objection, Registration, RegistrationItem
 from catalog.models.resources import Column, Domain, Resource, Snapshot
+from catalog.models.search import Entry, Gram
 
 __all__ = [
-    "Authorization", "CodeSeries", "Column", "Domain", "Objection", "Plan", "Product", "Registration",
-    "RegistrationItem", "Resource", "Sample", "Snapshot", "Use", "Version",
+    "Answer", "Authorization", "CodeSeries", "Column", "Demand", "Domain", "Entry", "Gram", "Objection", "Plan",
+    "Product", "Registration", "RegistrationItem", "Resource", "Sample", "Snapshot", "Use", "Version",
 ]  # fmt: skip

@@ -122,6 +122,8 @@ class Authorization(Named, Stateful):
         Document, on_delete=models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("agreement")
     )
     items = models.JSONField(_("items"), default=dict, blank=True)
+    rules_zh = models.TextField(_("rules of the zone, in Chinese"), max_length=20_000, blank=True)
+    rules_en = models.TextField(_("rules of the zone, in English"), max_length=20_000, blank=True)
     published_on = models.DateField(_("published on"), null=True, editable=False)
     state = models.CharField(_("state"), max_length=20, choices=State, default=State.DRAFT, editable=False)
 

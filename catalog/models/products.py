@@ -9,11 +9,11 @@ from django.utils.translation import gettext_lazy as _
 from catalog import machines, redevelopment
 from catalog.composition import TERMS, Composition
 from catalog.models.authorizations import Authorization
-from catalog.models.resources import Resource
+from catalog.models.resources import Described, Resource
 from exchange.ids import new_id
 from exchange.money import BASIS_POINTS
-from exchange.parties.acts import Stateful
-from exchange.parties.models import Named, Party
+from exchange.parties.models import Party
+from exchange.parties.stateful import Stateful
 from exchange.sandbox.query import Profile
 
 
@@ -30,6 +30,10 @@ class ProfileChoice(models.TextChoices):
     OPEN = Profile.OPEN.value, _("open")
     GUARDED = Profile.GUARDED.value, _("guarded")
     PRIVATE = Profile.PRIVATE.value, _("private")
+
+
+REVIEWERS = ("authorization__operator", "authorization__authority", "authorization__plan__body")
+"""Where the parties are that may review a product; which one does, Product.reviewer says."""
 
 
 class Composed(models.Model):
@@ -64,14 +68,14 @@ class Composed(models.Model):
         return found | {"resource": self.resource.code, "columns": sorted(self.columns)}
 
 
-class Product(Named, Composed, Stateful):
+class Product(Described, Composed, Stateful):
     """What buyers license: its code stays, and its terms are those of its live version, `version`; 0 is none.
 
     Until the first release its terms are those of the draft.
     """
 
     machine = machines.PRODUCT
-    role_paths = {"reviewer": ("authorization__operator", "authorization__authority", "authorization__plan__body")}
+    role_paths = {"reviewer": REVIEWERS}
     Use = Use
 
     class Kind(models.TextChoices):
@@ -99,6 +103,11 @@ class Product(Named, Composed, Stateful):
     class Meta:
         verbose_name = _("product")
         verbose_name_plural = _("products")
+        constraints = [
+            models.CheckConstraint(
+                condition=~models.Q(state="listed") | models.Q(version__gt=0), name="listed_has_a_live_version"
+            )
+        ]
 
     @property
     def offered(self) -> bool:
@@ -124,8 +133,8 @@ class Version(Composed, Stateful):
 
     machine = machines.VERSION
     role_paths = {
-        "merchant": ("product__merchant",),
-        "reviewer": tuple(f"product__{path}" for path in Product.role_paths["reviewer"]),
+        "merchant": "product__merchant",
+        "reviewer": tuple(f"product__{path}" for path in REVIEWERS),
     }
 
     class State(models.TextChoices):

@@ -148,7 +148,7 @@ class Objection(Stateful):
     """What somebody has against a registration during its public notice: under a real name, with evidence (26号)."""
 
     machine = machines.OBJECTION
-    role_paths = {"registrar": ("registration__registrar",)}
+    role_paths = {"registrar": "registration__registrar"}
 
     class State(models.TextChoices):
         MADE = "made", _("to be decided")

@@ -7,6 +7,16 @@ from exchange.ids import new_id
 from exchange.parties.models import Document, Named, Party
 
 
+class Described(Named):
+    """A named thing of the catalog with a description for people."""
+
+    description_zh = models.TextField(_("Chinese description"), max_length=5_000, blank=True)
+    description_en = models.TextField(_("English description"), max_length=5_000, blank=True)
+
+    class Meta:
+        abstract = True
+
+
 class Domain(Named):
     """A data domain 数据域 with its node. The node's public key is what its releases are checked against."""
 
@@ -20,7 +30,7 @@ class Domain(Named):
         verbose_name_plural = _("data domains")
 
 
-class Resource(Named):
+class Resource(Described):
     """A public data resource 公共数据资源 as registered (26号); its rows are in its domain's node."""
 
     class State(models.TextChoices):
@@ -36,6 +46,18 @@ class Resource(Named):
         IMPORTANT = "important", _("important")
         CORE = "core", _("core")
 
+    class Frequency(models.TextChoices):
+        """27号: the plan's catalog says how often a resource is updated; the codes are those of DCAT's frequencies."""
+
+        CONTINUOUS = "CONT", _("continuously")
+        DAILY = "DAILY", _("daily")
+        WEEKLY = "WEEKLY", _("weekly")
+        MONTHLY = "MONTHLY", _("monthly")
+        QUARTERLY = "QUARTERLY", _("quarterly")
+        ANNUAL = "ANNUAL", _("yearly")
+        IRREGULAR = "IRREG", _("irregularly")
+        NEVER = "NEVER", _("never")
+
     code = models.SlugField(_("code"), max_length=60, unique=True)
     holder = models.ForeignKey(Party, on_delete=models.PROTECT, related_name="resources", verbose_name=_("data holder"))
     domain = models.ForeignKey(
@@ -43,6 +65,9 @@ class Resource(Named):
     )
     sector = models.SlugField(_("sector"), max_length=60, blank=True)
     data_class = models.CharField(_("data class"), max_length=12, choices=DataClass, default=DataClass.GENERAL)
+    frequency = models.CharField(_("update frequency"), max_length=12, choices=Frequency, blank=True)
+    quality_zh = models.TextField(_("quality, in Chinese"), max_length=2_000, blank=True)
+    quality_en = models.TextField(_("quality, in English"), max_length=2_000, blank=True)
     assessment = models.ForeignKey(
         Document, on_delete=models.PROTECT, null=True, blank=True, related_name="+",
         verbose_name=_("assessment of important data"),

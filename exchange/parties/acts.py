@@ -1,73 +1,59 @@
 """Taking steps: the one function by which things with a state change it.
 
 It locks the thing, looks whether this person may take the step now, runs what the module that owns the thing checks and
-does, moves the clock, and appends the record, all in one transaction.
+does, moves the clock, and appends the record, all in one transaction. A step that approves wants more than a user: the
+proof that the person showed the second factor.
 """
 
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, ClassVar, TypeVar
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from django.apps import apps
 from django.db import models, transaction
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
 
 from exchange.audit import log
 from exchange.audit.models import Record
 from exchange.errors import Problem
-from exchange.parties import days
-from exchange.parties.models import Membership, Party, User
-from exchange.steps import CLOCK, Machine, Step
+from exchange.parties import days, second_factor
+from exchange.parties.models import Membership, Party, Role, User
+from exchange.parties.second_factor import Verified, user_of
+from exchange.parties.stateful import Stateful, platform_id
+from exchange.steps import BEARER, CLOCK, Step
 
 _log = logging.getLogger(__name__)
 
 SUBMIT = "submit"
 MOST_REASON = 2_000
-
-
-class Stateful(models.Model):
-    """A thing with a machine. `due_on` is when its next step is due: `clock_days` working days from `clock_from`."""
-
-    machine: ClassVar[Machine]
-    role_paths: ClassVar[dict[str, tuple[str, ...]]] = {}  # where a role of the machine is no field of its own
-
-    state = models.CharField(_("state"), max_length=20, editable=False)
-    submitted_by = models.ForeignKey(
-        User, on_delete=models.PROTECT, null=True, editable=False, related_name="+", verbose_name=_("submitted by")
-    )
-    clock_from = models.DateField(null=True, editable=False)
-    clock_days = models.PositiveIntegerField(default=0, editable=False)
-    due_on = models.DateField(_("due"), null=True, editable=False, db_index=True)
-
-    class Meta:
-        abstract = True
-
-    @classmethod
-    def machines(cls) -> tuple[Machine, ...]:
-        """Every machine one of them may have."""
-        return (cls.machine,)
-
-    def facts(self) -> dict[str, Any]:
-        """What its records say of it, JSON without floats."""
-        return {"code": str(getattr(self, "code", ""))}
+ACTING_FOR = "acting_for"  # of a user in a session: the party it acts for, which the portal sets
 
 
 Thing = TypeVar("Thing", bound=Stateful)
 Then = Callable[[Any], None]
+By = User | Verified | Literal["bearer"] | None
 
 
 def parties_of(user: User) -> models.QuerySet[Party]:
-    """The active parties a person acts for."""
-    return Party.objects.filter(memberships__user=user, state=Party.State.ACTIVE)
+    """The active parties a person acts for: in a session the one of the session, else all of their memberships."""
+    live = Membership.State.IN_FORCE
+    mine = Party.objects.filter(memberships__user=user, memberships__state=live, state=Party.State.ACTIVE)
+    acting_for = getattr(user, ACTING_FOR, None)
+    return mine if acting_for is None else mine.filter(pk=acting_for)
+
+
+def has_duty(user: User, duty: str) -> models.QuerySet[Party]:
+    """Of these parties, those where the person has that duty."""
+    live = Membership.State.IN_FORCE
+    return parties_of(user).filter(pk__in=Membership.objects.filter(user=user, duty=duty, state=live).values("party"))
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a person works: the ids of the active parties they act for, and of those they approve for."""
+    """Where a person works: the ids of the parties they act for, and of those they approve for. Superusers anywhere."""
 
     user: User
     acts_for: frozenset[UUID]
@@ -75,42 +61,44 @@ class Places:
 
     @classmethod
     def of(cls, user: User) -> "Places":
-        rows = Membership.objects.filter(user=user, party__state=Party.State.ACTIVE).values_list("party", "duty")
-        approves = frozenset(party for party, duty in rows if duty == Membership.Duty.APPROVER)
-        return cls(user, frozenset(party for party, _ in rows), approves)
+        approves = has_duty(user, Membership.Duty.APPROVER).values_list("pk", flat=True)
+        return cls(user, frozenset(parties_of(user).values_list("pk", flat=True)), frozenset(approves))
 
     def entitled(self, thing: Stateful, step: Step) -> bool:
         """Whether the step is for one of their parties, and for their duty there."""
-        parties = {getattr(thing, f"{role}_id") for role in step.by if role != CLOCK}
-        return not parties.isdisjoint(self.approves_for if step.approves else self.acts_for)
+        parties = {getattr(thing, f"{role}_id") for role in step.by if role not in (CLOCK, BEARER)}
+        mine = self.approves_for if step.approves else self.acts_for
+        return self.user.is_superuser or not parties.isdisjoint(mine)
+
+    def submitted(self, thing: Stateful, step: Step) -> bool:
+        """Whether they would approve what they submitted themselves."""
+        return step.approves and not self.user.is_superuser and thing.submitted_by_id == self.user.pk
 
     def may(self, thing: Stateful, step: Step) -> bool:
-        """Whether they may take the step; superusers any."""
-        if self.user.is_superuser:
-            return True
-        own = step.approves and thing.submitted_by_id == self.user.pk
-        return not own and self.entitled(thing, step)
+        """Whether they may take the step, with their second factor where it approves."""
+        return self.entitled(thing, step) and not self.submitted(thing, step)
 
 
 def take(
-    thing: Thing, name: str, by: User | None, reason: str = "", before: Then | None = None, then: Then | None = None
+    thing: Thing, name: str, by: By, reason: str = "", before: Then | None = None, then: Then | None = None
 ) -> tuple[Thing, Record]:
     """Take the step `name` and give back the thing as it is then, and the step's record; `by` None is the clock.
 
     With the thing locked, `before` looks whether the step may be taken and may raise Problem; `then` does what follows.
     Whoever submits is kept, and may not approve it later. Raises Problem step_not_possible, step_not_yours, step_own,
-    reason_missing; of two people at once the second is told that the state has changed.
+    second_factor_missing where an approval comes without that proof, reason_missing; of two people at once the second
+    is told that the state has changed.
     """
     with transaction.atomic():
         locked = type(thing)._default_manager.select_for_update(of=("self",)).get(pk=thing.pk)
         step = locked.machine.step(name, locked.state)
-        _check_may(locked, step, by)
+        _may(locked, step, by)
         if step.reason and not reason.strip():
             raise Problem("reason_missing")
         if before is not None:
             before(locked)
         if name == SUBMIT:
-            locked.submitted_by = by
+            locked.submitted_by = person_of(by)
         locked.state = step.end
         if step.days is not None:
             start_clock(locked, timezone.localdate() if step.days else None, step.days)
@@ -123,20 +111,27 @@ def take(
 
 
 def waiting_for(rows: models.QuerySet[Thing], places: Places) -> models.QuerySet[Thing]:
-    """Of `rows` of one model those in which a step may wait for this person; which one, `Machine.awaited` says.
-
-    A role that more than one path may lead to is decided by `Places.may`, of the thing itself.
-    """
-    model, wanted = rows.model, models.Q(pk__in=[])
-    for machine in model.machines():
+    """Of `rows` of one model those in which a step may wait for this person; which one, `Machine.awaited` says."""
+    wanted = models.Q(pk__in=[])
+    for machine in rows.model.machines():
         for state in machine.states():
             for step in machine.awaited(state):
                 who = places.approves_for if step.approves else places.acts_for
-                for role in (role for role in step.by if role != CLOCK):
-                    for path in model.role_paths.get(role, (role,)):
-                        found = models.Q(**{"state": state, f"{path}__in": who})
-                        wanted |= found & ~models.Q(submitted_by=places.user) if step.approves else found
+                own = ~models.Q(submitted_by=places.user) if step.approves else models.Q()
+                for role in set(step.by) - {CLOCK, BEARER}:
+                    wanted |= models.Q(state=state) & _of(rows.model, role, who) & own
     return rows.filter(wanted)
+
+
+def _of(model: type[Stateful], role: str, who: frozenset[UUID]) -> models.Q:
+    """The things whose `role` is one of the parties `who`; one party is the platform of everything."""
+    if role == Role.PLATFORM:
+        return models.Q() if platform_id() in who else models.Q(pk__in=[])
+    paths = model.role_paths.get(role, role)
+    found = models.Q(pk__in=[])
+    for path in (paths,) if isinstance(paths, str) else paths:
+        found |= models.Q(**{f"{path}__in": who})
+    return found
 
 
 def take_all(things: Iterable[Thing], step: Callable[[Thing], object]) -> int:
@@ -170,18 +165,30 @@ def reset_clocks() -> int:
     return moved
 
 
-def record(thing: Stateful, kind: str, by: User | None, **more: Any) -> Record:
-    """Append a record about `thing`; inside the caller's transaction."""
-    body = {"v": 1, "id": str(thing.pk), "actor": str(by.pk) if by else CLOCK}
+def record(thing: Stateful, kind: str, by: By, **more: Any) -> Record:
+    """Append a record about `thing`; inside the caller's transaction. That a superuser broke the glass stands in it."""
+    person = person_of(by)
+    body: dict[str, Any] = {"v": 1, "id": str(thing.pk), "actor": str(person.pk) if person else by or CLOCK}
+    if person is not None and person.is_superuser:
+        body["superuser"] = True
     return log.append(kind, body | thing.facts() | more, about=thing.pk)
 
 
-def _check_may(thing: Stateful, step: Step, by: User | None) -> None:
-    if by is None:
-        if CLOCK not in step.by:
+def _may(thing: Stateful, step: Step, by: By) -> None:
+    person = person_of(by)
+    if person is None:
+        if (by or CLOCK) not in step.by:
             raise Problem("step_not_yours")
-    elif not by.is_superuser:
-        if not Places.of(by).entitled(thing, step):
-            raise Problem("step_not_yours")
-        if step.approves and thing.submitted_by_id == by.pk:
-            raise Problem("step_own")
+        return
+    places = Places.of(person)
+    if not places.entitled(thing, step):
+        raise Problem("step_not_yours")
+    if places.submitted(thing, step):
+        raise Problem("step_own")
+    if step.approves:
+        second_factor.require(by)
+
+
+def person_of(by: By) -> User | None:
+    """The person who acts, if one does."""
+    return None if by is None or by == BEARER else user_of(by)

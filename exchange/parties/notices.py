@@ -3,7 +3,7 @@
 from django.core.mail import send_mail
 from django.utils import timezone
 
-from exchange.parties.models import Mail, Notice, Party, User
+from exchange.parties.models import Mail, Membership, Notice, Party, User
 from exchange.work import jobs
 
 
@@ -13,11 +13,21 @@ def tell(party: Party, kind: str, text_zh: str, text_en: str) -> Notice:
     Called in the transaction of what it tells, so that neither exists without the other.
     """
     notice = Notice.objects.create(party=party, kind=kind, text_zh=text_zh, text_en=text_en)
-    people = User.objects.filter(memberships__party=party, is_active=True).exclude(email="").distinct()
+    live = Membership.State.IN_FORCE
+    people = (
+        User.objects.filter(memberships__party=party, memberships__state=live, is_active=True)
+        .exclude(email="")
+        .distinct()
+    )
     for person in people:
-        mail = Mail.objects.create(to=person.email, subject=text_zh[:80], body=f"{text_zh}\n\n{text_en}\n")
-        jobs.do_later("mail.send", {"mail": str(mail.pk)})
+        write(person.email, text_zh, text_en)
     return notice
+
+
+def write(to: str, text_zh: str, text_en: str) -> None:
+    """Put a mail into the outbox; its first line is the subject. It must hold no secret: the outbox is kept."""
+    mail = Mail.objects.create(to=to, subject=text_zh.partition("\n")[0][:80], body=f"{text_zh}\n\n{text_en}\n")
+    jobs.do_later("mail.send", {"mail": str(mail.pk)})
 
 
 @jobs.handles("mail.send")

@@ -4,8 +4,8 @@ from datetime import date
 
 from django.utils import timezone
 
-from catalog import authorizing, registration
-from exchange.parties import acts, days
+from catalog import authorizing, demands, registration
+from exchange.parties import acts, applications, days
 
 _watched_on: date | None = None
 
@@ -18,4 +18,6 @@ def watch() -> None:
             acts.reset_clocks()
         registration.lapse()
         authorizing.expire()
+        demands.expire()
+        applications.lapse()
         _watched_on = today

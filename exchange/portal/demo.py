@@ -24,7 +24,7 @@ from catalog.models import Resource, Sample
 from exchange.audit import keys
 from exchange.crypto.keys import b64url, raw
 from exchange.money import show
-from exchange.parties.models import Party
+from exchange.parties.models import Membership, Party
 from exchange.sandbox.node import home as node_home
 from fixtures import city
 from fixtures.sources import FLIGHTS, WEATHER, Source
@@ -175,6 +175,8 @@ class Demo:
         for role in ("holder", "neighbour", "authority", "operator", "merchant"):
             _, password = city.hire(getattr(people, role), role)
             lines.append(f"{role}\t{password}")
+        _, password = city.hire(people.platform, "platform", Membership.Duty.APPROVER)
+        lines.append(f"platform\t{password}")
         _, password = city.break_glass("admin")
         lines.append(f"admin\t{password}")
         lines.append(f"client_id\t{self.client[0]}\nclient_secret\t{self.client[1]}")

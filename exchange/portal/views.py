@@ -4,12 +4,19 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
-from catalog.views import LISTED
+from exchange.portal import directory
+
+NEWEST = 12  # products on the front page
 
 
 def front(request: HttpRequest) -> HttpResponse:
-    """What this exchange is and what it lists; no login."""
-    return render(request, "portal/front.html", {"products": LISTED.order_by("code")[:100]})
+    """What this exchange is, a search, and the newest of what it lists; no login."""
+    newest = directory.PRODUCTS.order_by("-id")[:NEWEST]
+    page = {
+        "cards": [directory.card(each) for each in newest], "sectors": directory.sectors(),
+        "total": directory.PRODUCTS.count(),
+    }  # fmt: skip
+    return render(request, "portal/front.html", page)
 
 
 def health(request: HttpRequest) -> JsonResponse:

@@ -20,11 +20,11 @@ from django.utils import timezone
 from oauth2_provider.models import get_access_token_model
 
 from catalog import authorizing
-from catalog.models import Objection, Resource
+from catalog.models import Answer, Demand, Objection, Resource
 from exchange.audit import sequencer
 from exchange.audit.models import Checkpoint, Record
 from exchange.parties.documents import store
-from exchange.parties.models import Accreditation, Day, Membership, Party, Role, User
+from exchange.parties.models import Accreditation, Application, Day, Membership, Party, Role, User
 from exchange.parties.notices import tell
 from fixtures import city
 from settlement.models import JoinedProduct, MeteredQuery, Transfer, Usage
@@ -34,11 +34,34 @@ CALLERS = ("nobody", "expired", "stranger", "buyer")
 # The status for each caller; POST where the name says so. Objects in the path are the buyer's.
 API = {
     "front": (200, 200, 200, 200),
+    "catalog": (200, 200, 200, 200),
+    "catalog-json": (200, 200, 200, 200),
+    "catalog-resource": (200, 200, 200, 200),
+    "catalog-product": (200, 200, 200, 200),
+    "authorizations": (200, 200, 200, 200),
+    "authorization": (200, 200, 200, 200),
+    "zones": (200, 200, 200, 200),
+    "zone": (404, 404, 404, 404),  # an authorization that is none; tests/portal/test_zones.py has one
+    "demands": (200, 200, 200, 200),
+    "demand": (404, 404, 404, 404),  # what is not on the board; tests/portal/test_demands.py has one that is
+    "dcat": (200, 200, 200, 200),
+    "dcat-document": (200, 200, 200, 200),
+    "sitemap": (200, 200, 200, 200),
+    "sitemap-part": (200, 200, 200, 200),
+    "robots": (200, 200, 200, 200),
     "notices": (200, 200, 200, 200),
     "notice": (404, 404, 404, 404),  # what is not under notice; tests/portal/test_hall.py has one that is
     "certificate": (200, 200, 200, 200),
     "certificate-part": (200, 200, 200, 200),
     "set_language": (302, 302, 302, 302),  # changes by POST only, and for oneself
+    "apply": (200, 200, 200, 200),
+    "apply-again": (200, 200, 200, 200),
+    "confirm": (403, 403, 403, 403),  # a made-up link; tests/portal/test_onboarding.py has good ones
+    "application": (302, 302, 302, 302),  # only for a session that opened a link
+    "parties": (302, 302, 302, 302),  # to the login page, as the next two; test_onboarding.py has who is logged in
+    "own-application": (302, 302, 302, 302),
+    "document": (302, 302, 302, 302),
+    "second-factor": (302, 302, 302, 302),  # to the login page; tests/portal/test_second_factor.py has who is logged in
     "health": (200, 200, 200, 200),
     "schema": (200, 200, 200, 200),
     "api-docs": (200, 200, 200, 200),
@@ -62,7 +85,7 @@ POSTED = {
     "prices": {"data": {"sql": BY_STATION, "purpose": PURPOSE}, "content_type": "application/json"},
 }
 
-PEOPLE = ("stranger", "buyer", "merchant", "holder", "operator", "authority", "root")
+PEOPLE = ("stranger", "buyer", "merchant", "holder", "operator", "authority", "platform", "root")
 # The admin, by model: who finds the object, who may add one, who may change it. Nobody may delete.
 # `root` breaks the glass.
 ADMIN = {
@@ -71,15 +94,24 @@ ADMIN = {
     "catalog.plan": ("authority root", "stranger authority root", "root"),  # it is filed
     "catalog.registration": ("holder root", "stranger holder merchant operator root", "root"),  # it is in force
     "catalog.objection": ("root", "", ""),
-    "parties.day": ("stranger buyer merchant holder operator authority root", "stranger root", "stranger root"),
+    "parties.day": (
+        "stranger buyer merchant holder operator authority platform root",
+        "stranger root",
+        "stranger root",
+    ),
     "catalog.product": ("merchant operator authority root", "", ""),  # its terms are its version's
     "catalog.version": ("merchant operator authority root", "stranger merchant root", ""),  # it is live
+    "catalog.demand": ("buyer operator root", "stranger buyer root", "root"),  # it was submitted
+    "catalog.answer": ("buyer merchant root", "stranger merchant root", "root"),
     "catalog.snapshot": ("holder root", "", ""),
     "licensing.licence": ("merchant buyer root", "stranger merchant root", "merchant root"),
     "settlement.meteredquery": ("buyer merchant holder operator root", "", ""),
     "settlement.usage": ("buyer merchant operator root", "", ""),
     "settlement.joinedproduct": ("buyer merchant holder operator root", "", ""),
     "settlement.transfer": ("buyer root", "", ""),
+    "parties.application": ("buyer platform root", "", "platform root"),
+    "parties.party": ("buyer platform root", "root", "root"),
+    "parties.accreditation": ("buyer platform root", "root", "root"),
     "parties.notice": ("buyer root", "", ""),
     "parties.client": ("buyer root", "", ""),
     "parties.document": ("buyer root", "", ""),
@@ -87,8 +119,7 @@ ADMIN = {
 # Models that only `root` may look at, and whether it may add and change.
 ROOT_ONLY = {
     "audit.record": False, "audit.checkpoint": False, "settlement.account": True, "auth.group": True,
-    "parties.user": True, "parties.party": True, "parties.membership": True, "parties.accreditation": True,
-    "catalog.domain": True,
+    "parties.user": True, "parties.membership": True, "catalog.domain": True,
 }  # fmt: skip
 # Django's groups hold nothing of ours.
 MAY_DELETE = {("auth.group", "root")}
@@ -111,9 +142,13 @@ PAGES = {
 MODEL_PAGES = ("", "add/", "<path:object_id>/", "<path:object_id>/change/", "<path:object_id>/history/",
                "<path:object_id>/delete/")  # fmt: skip
 
-# What has a machine has a page for each step; it leads back where a step is not for whoever asks, or not now.
-STEPPED = ("catalog.plan", "catalog.authorization", "catalog.registration", "catalog.objection",
-           "catalog.product", "catalog.version")  # fmt: skip
+# What has a machine has a page for each step, here of publishing: for whom it is open; the others are led back.
+STEPPED = {
+    "catalog.plan": "", "catalog.authorization": "", "catalog.registration": "", "catalog.objection": "",
+    "catalog.demand": "root", "catalog.answer": "", "catalog.product": "", "catalog.version": "",
+    "parties.application": "", "parties.party": "",
+    "parties.accreditation": "",
+}  # fmt: skip
 STEP = "<path:object_id>/step/<slug:name>/"
 
 
@@ -169,8 +204,18 @@ def objects(market: Market, query: str, users: dict[str, User]) -> dict[str, Any
     objection = Objection.objects.create(
         registration=entry, name="n", contact="c", text="t", evidence=paper, made_on=timezone.localdate(), state="made"
     )
+    demand = Demand.objects.create(
+        title_zh="寻找客流", text_zh="按小时", party=buyer, moderator=market.people.operator, contact="c",
+        until=timezone.localdate(), state="submitted",
+    )  # fmt: skip
+    answer = Answer.objects.create(
+        demand=demand, party=market.people.merchant, text="有", made_on=timezone.localdate(), state="made"
+    )
+    application = Application.objects.create(
+        party=buyer, name_zh="n", credit_code=buyer.credit_code, contact="c", phone="0532", state="submitted"
+    )
     found = [
-        market.authorization.plan, entry, objection, Day.objects.first(),
+        demand, answer, application, market.authorization.plan, entry, objection, Day.objects.first(),
         market.air, market.air.snapshot, market.domain, market.authorization, market.open, market.open_licence,
         market.open.versions.get(),
         asked, joined, Usage.objects.get(query=asked), hold, hold.debit, Record.objects.first(),
@@ -230,8 +275,16 @@ def stale_token(cast: Cast) -> str:
 def asked(cast: Cast, name: str, token: str) -> int:
     query, product = {"pk": cast.query}, {"code": cast.market.open.code}
     entry = {"code": cast.market.air.registrations.get().code}
-    paths = dict.fromkeys(("query", "query-release", "query-receipt", "query-proof", "notice"), query)
+    things = ("query", "query-release", "query-receipt", "query-proof", "notice", "own-application", "document")
+    paths = dict.fromkeys(things, query) | {"confirm": {"token": "made:up"}}
     paths |= {"product": product, "certificate": entry, "certificate-part": entry | {"part": "jws"}}
+    paths |= {"catalog-resource": {"code": cast.market.air.code}, "catalog-product": product}
+    paths |= {
+        "authorization": {"code": cast.market.authorization.code},
+        "zone": {"code": cast.market.authorization.code},
+    }
+    paths |= {"demand": {"pk": cast.objects["catalog.demand"].pk}, "dcat-document": {"form": "ttl"}}
+    paths |= {"sitemap-part": {"section": "products"}}
     paths |= {"log-tile": {"path": f"0/000.p/{Checkpoint.objects.latest('size').size}"}}
     url = reverse(name, kwargs=paths.get(name, {}))
     headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -275,7 +328,7 @@ def expected(model: str, page: str, who: str) -> int:
     if who == "nobody":
         return 302
     if page == "step":
-        return 302
+        return 200 if who in STEPPED[model].split() else 302
     if page == "delete":
         return 200 if (model, who) in MAY_DELETE else 403
     if page == "add" and who not in adds.split():

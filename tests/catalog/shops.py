@@ -15,6 +15,7 @@ from catalog.models import Authorization, Product, Resource, Snapshot, Version
 from exchange.audit.models import Record
 from exchange.errors import Problem
 from exchange.parties.models import Membership, Party, User
+from exchange.parties.second_factor import Verified
 from exchange.sandbox.schema import Manifest
 from fixtures import city
 from licensing.chain import load_chain
@@ -35,8 +36,8 @@ class Shop:
     resource: Resource
     merchant: User
     clerk: User
-    head: User
-    stranger: User
+    head: Verified
+    stranger: Verified
 
     def draft(self, code: str = "delays", merchant: Party | None = None, **more: Any) -> Version:
         line = {"code": code, "name_zh": code, "authorization": more.pop("authorization", self.authorization)}
@@ -48,7 +49,7 @@ class Shop:
 
     def approved(self, version: Version) -> Version:
         version = versions.do_step(version, "submit", city.person(version.product.merchant))
-        reviewer = city.person(version.reviewer, Membership.Duty.APPROVER)
+        reviewer = city.verified(city.person(version.reviewer, Membership.Duty.APPROVER))
         return versions.do_step(version, "approve", reviewer, "无样例")
 
     def released(self, code: str = "delays", **more: Any) -> Product:
@@ -77,7 +78,7 @@ def open_shop() -> Shop:
     approver = Membership.Duty.APPROVER
     return Shop(
         people, city.authorize(people, "whole"), resource, city.person(people.merchant), city.person(people.operator),
-        city.person(people.operator, approver), city.person(people.stranger, approver),
+        city.verified(city.person(people.operator, approver)), city.verified(city.person(people.stranger, approver)),
     )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """Authorizing by 27号: the plan, its approval and filing, the agreement, and what an authorization then does."""
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -16,11 +17,12 @@ from catalog import agreements, authorizing, registry
 from catalog.agreements import AGREEMENT_ITEMS, PLAN_ITEMS, Scope, overlap
 from catalog.covers import Mode
 from catalog.models import Authorization, Plan, Resource
-from exchange.audit.models import Record
+from exchange.audit.models import Record, RecordBody
 from exchange.days import years_after
 from exchange.errors import Problem
 from exchange.parties import documents
 from exchange.parties.models import Accreditation, Document, Membership, Notice, User
+from exchange.parties.second_factor import Verified
 from fixtures import city
 
 TODAY = date(2026, 3, 2)
@@ -32,7 +34,7 @@ class Bureau:
 
     people: city.City
     clerk: User
-    head: User
+    head: Verified
     operator: User
 
     def paper(self) -> Document:
@@ -73,7 +75,10 @@ def bureau(db: str) -> Bureau:
     people = city.found_city()
     approver = Membership.Duty.APPROVER
     return Bureau(
-        people, city.person(people.authority), city.person(people.authority, approver), city.person(people.operator)
+        people,
+        city.person(people.authority),
+        city.verified(city.person(people.authority, approver)),
+        city.person(people.operator),
     )
 
 
@@ -112,6 +117,23 @@ def test_a_plan_is_decided_on_by_somebody_else_with_minutes(bureau: Bureau) -> N
     plan = authorizing.do_step(bureau.plan(minutes=None), "submit", bureau.clerk)
     assert refused(authorizing.do_step, plan, "approve", bureau.clerk).code == "step_not_yours"
     assert refused(authorizing.do_step, plan, "approve", bureau.head).code == "document_missing"
+
+
+def test_an_approval_wants_the_second_factor_shown_today_and_a_superusers_as_well(bureau: Bureau) -> None:
+    plan = authorizing.do_step(bureau.plan(), "submit", bureau.clerk)
+    yesterday = replace(bureau.head, since=timezone.now() - timedelta(days=1))
+    for by in (bureau.head.user, yesterday, city.break_glass("root")[0]):
+        assert refused(authorizing.do_step, plan, "approve", by).code == "second_factor_missing"
+    assert refused(authorizing.do_step, plan, "approve", city.verified(bureau.clerk)).code == "step_not_yours"
+    assert authorizing.do_step(plan, "approve", bureau.head).state == "approved"
+
+
+def test_a_superusers_step_is_marked_in_its_record(bureau: Bureau) -> None:
+    plan = authorizing.do_step(bureau.plan(), "submit", bureau.clerk)
+    authorizing.do_step(plan, "approve", city.verified(city.break_glass("root")[0]))
+    said = {kind: json.loads(text) for kind, text in RecordBody.objects.values_list("record__kind", "body")}
+    assert said["plan.approve"]["superuser"] is True
+    assert "superuser" not in said["plan.submit"]
 
 
 def test_a_plan_is_not_filed_without_its_number(bureau: Bureau) -> None:

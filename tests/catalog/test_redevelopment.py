@@ -84,7 +84,7 @@ def test_what_the_operator_makes_itself_the_implementing_body_reviews(shop: Shop
     assert own.reviewer == shop.authorization.plan.body == shop.people.authority
     version = versions.do_step(own, "submit", shop.clerk)
     assert refused(versions.do_step, version, "approve", shop.head, "x") == "step_not_yours"
-    head = city.person(shop.people.authority, Membership.Duty.APPROVER)
+    head = city.verified(city.person(shop.people.authority, Membership.Duty.APPROVER))
     assert versions.do_step(version, "approve", head, "x").state == "approved"
 
 

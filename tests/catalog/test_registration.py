@@ -19,6 +19,7 @@ from exchange.days import years_after
 from exchange.errors import Problem
 from exchange.parties import acts, days, documents
 from exchange.parties.models import Day, Document, Membership, Notice, User
+from exchange.parties.second_factor import Verified
 from fixtures import city
 
 Kind, What = Registration.Kind, RegistrationItem.What
@@ -32,7 +33,7 @@ class Office:
     resource: Resource
     holder: User
     clerk: User
-    head: User
+    head: Verified
     stranger: User
 
     def draft(self, kind: str = Kind.FIRST, **more: object) -> Registration:
@@ -67,7 +68,7 @@ def office(db: str) -> Office:
         people, resource,
         city.hire(people.holder, "holder")[0],
         city.hire(people.registrar, "clerk")[0],
-        city.hire(people.registrar, "head", Membership.Duty.APPROVER)[0],
+        city.verified(city.hire(people.registrar, "head", Membership.Duty.APPROVER)[0]),
         city.hire(people.stranger, "stranger", Membership.Duty.APPROVER)[0],
     )  # fmt: skip
 

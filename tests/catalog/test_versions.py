@@ -46,7 +46,8 @@ def test_only_the_reviewers_approver_approves_and_never_who_submitted(shop: Shop
     for person in (shop.merchant, shop.clerk, shop.stranger):
         assert refused(versions.do_step, version, "approve", person, "x") == "step_not_yours"
     Membership.objects.create(user=shop.merchant, party=shop.people.operator, duty=Membership.Duty.APPROVER)
-    assert refused(versions.do_step, version, "approve", shop.merchant, "x") == "step_own"
+    assert refused(versions.do_step, version, "approve", city.verified(shop.merchant), "x") == "step_own"
+    assert refused(versions.do_step, version, "approve", shop.head.user, "x") == "second_factor_missing"
     assert versions.do_step(version, "approve", shop.head, "x").state == "approved"
 
 
@@ -119,7 +120,10 @@ def test_a_merchant_whose_accreditation_is_over_submits_nothing(shop: Shop) -> N
 
 def test_what_held_at_the_submission_holds_again_at_the_release_and_the_listing(shop: Shop) -> None:
     version = shop.approved(shop.draft())
-    clerk, head = city.person(shop.people.authority), city.person(shop.people.authority, Membership.Duty.APPROVER)
+    clerk, head = (
+        city.person(shop.people.authority),
+        city.verified(city.person(shop.people.authority, Membership.Duty.APPROVER)),
+    )
     authorizing.do_step(shop.authorization, "suspend", clerk, "检查")
     assert refused(succession.do_release, version, shop.merchant) == "authorization_does_not_cover"
     authorizing.do_step(shop.authorization, "resume", head)
@@ -167,7 +171,7 @@ def test_one_version_is_made_at_a_time(shop: Shop) -> None:
 
 
 def test_only_its_merchant_opens_the_next_version(shop: Shop) -> None:
-    assert refused(versions.do_revise, shop.released(), shop.head) == "step_not_yours"
+    assert refused(versions.do_revise, shop.released(), shop.clerk) == "step_not_yours"
 
 
 def test_another_resource_is_another_product(shop: Shop) -> None:
@@ -244,7 +248,9 @@ def test_a_live_version_that_is_withdrawn_leaves_nothing_to_ask(shop: Shop) -> N
     assert asked(shop, product)[1].code == "product_not_listed"
     assert not LISTED.exists()
     assert refused(city.license_to, shop.people.stranger, product, ["insurance"]) == "version_missing"
+    assert refused(versions.do_product_step, product, "resume", shop.clerk) == "version_missing"
     city.release(versions.do_revise(product, shop.merchant))
+    versions.do_product_step(product, "resume", shop.clerk)
     assert not hasattr(asked(shop, product)[1], "code")
 
 
@@ -252,7 +258,7 @@ def test_a_product_whose_registration_is_revoked_is_delisted(shop: Shop) -> None
     product, today = shop.released(), timezone.localdate()
     entry = Registration(product=product, registrant=shop.people.merchant, registrar=shop.people.registrar)
     registration.do_adopt(entry, "省-P1", today, today, by=None)
-    head = city.person(shop.people.registrar, Membership.Duty.APPROVER)
+    head = city.verified(city.person(shop.people.registrar, Membership.Duty.APPROVER))
     registration.do_step(entry, "revoke", head, "材料虚假")
     product.refresh_from_db()
     assert (product.state, product.offered) == ("delisted", False)

@@ -10,6 +10,7 @@ from playwright.sync_api import Page
 from catalog import versions
 from catalog.models import Product, Version
 from exchange.parties.models import Accreditation, Membership, Role, User
+from exchange.portal.persons import KEPT
 from fixtures import city
 from settlement.models import MeteredQuery
 from tests.market import Market
@@ -169,6 +170,16 @@ def test_the_product_of_a_released_version_is_fixed_in_the_form_of_the_next(mark
     assert "month" in market.guarded.columns
 
 
+def approver(market: Market) -> Browser:
+    """The operator's approver, with the second factor shown in this session."""
+    person = city.person(market.people.operator, Membership.Duty.APPROVER)
+    seat = logged_in(person)
+    session = seat.session
+    session[KEPT] = city.verified(person).for_session()
+    session.save()
+    return seat
+
+
 def act(browser: Browser, version: Version, name: str, reason: str = "") -> str:  # noqa: F811
     """Take an action on one version in the list; what the desk says."""
     form = {"action": name, "reason": reason, "_selected_action": [str(version.pk)]}
@@ -182,7 +193,7 @@ def test_the_reviewer_reads_the_sample_answers_and_the_merchant_only_that_there_
 ) -> None:
     version, people = drafted(market), market.people
     act(merchant, version, "step_submit")
-    reviewer = logged_in(city.person(people.operator, Membership.Duty.APPROVER))
+    reviewer = approver(market)
     assert "没有样例结果" in act(reviewer, version, "step_approve")
     assert "此操作由其他主体办理" in act(merchant, version, "ask_samples")
     assert "已有结果" in act(reviewer, version, "ask_samples")

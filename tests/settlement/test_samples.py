@@ -11,7 +11,8 @@ from exchange.audit import keys
 from exchange.audit.models import Record
 from exchange.crypto import jws
 from exchange.errors import Problem
-from exchange.parties.models import Client, Membership, User
+from exchange.parties.models import Client, Membership
+from exchange.parties.second_factor import Verified
 from fixtures import city
 from licensing.models import Licence, LicenceMeter, PopulationMeter
 from settlement import samples
@@ -23,8 +24,8 @@ COLUMNS = ["carrier", "origin", "tailnum", "dep_delay"]
 
 
 @pytest.fixture
-def head(market: Market) -> User:
-    return city.person(market.people.operator, Membership.Duty.APPROVER)
+def head(market: Market) -> Verified:
+    return city.verified(city.person(market.people.operator, Membership.Duty.APPROVER))
 
 
 def submitted(market: Market, code: str = "delays", resource: Resource | None = None, **terms: Any) -> Version:
@@ -42,7 +43,7 @@ def refused(act: Callable[..., Any], *arguments: Any) -> str:
     return problem.value.code
 
 
-def test_a_version_is_approved_on_the_answers_to_a_few_questions(market: Market, head: User) -> None:
+def test_a_version_is_approved_on_the_answers_to_a_few_questions(market: Market, head: Verified) -> None:
     version = submitted(market)
     found = samples.do_ask(version, head)
     assert len(found) == len(samples.questions(version)) > 3
@@ -52,7 +53,7 @@ def test_a_version_is_approved_on_the_answers_to_a_few_questions(market: Market,
     assert Record.objects.filter(kind="version.sampled").count() == 1
 
 
-def test_they_cost_nothing_and_are_debited_from_the_population_as_any_query_is(market: Market, head: User) -> None:
+def test_they_cost_nothing_and_are_debited_from_the_population_as_any_query_is(market: Market, head: Verified) -> None:
     version = submitted(market)
     due = samples.cost(version)
     found = samples.do_ask(version, head)
@@ -62,7 +63,7 @@ def test_they_cost_nothing_and_are_debited_from_the_population_as_any_query_is(m
     assert wrong() == []
 
 
-def test_each_has_its_receipt_which_names_the_version_and_who_reviewed(market: Market, head: User) -> None:
+def test_each_has_its_receipt_which_names_the_version_and_who_reviewed(market: Market, head: Verified) -> None:
     samples.do_ask(submitted(market), head)
     receipt = Receipt.objects.get(query=Sample.objects.first().query)
     said = jws.verify(receipt.jws, keys.public("receipt"), "sluice-receipt+jws")["record"]
@@ -70,7 +71,7 @@ def test_each_has_its_receipt_which_names_the_version_and_who_reviewed(market: M
     assert said["buyer"] == str(market.people.operator.pk)
 
 
-def test_asked_again_nothing_is_debited_twice(market: Market, head: User) -> None:
+def test_asked_again_nothing_is_debited_twice(market: Market, head: Verified) -> None:
     version = submitted(market)
     first = samples.do_ask(version, head)
     spent = PopulationMeter.objects.get().spent
@@ -80,7 +81,7 @@ def test_asked_again_nothing_is_debited_twice(market: Market, head: User) -> Non
     assert MeteredQuery.objects.count() == len(first)
 
 
-def test_only_who_reviews_the_version_asks_and_only_while_it_is_reviewed(market: Market, head: User) -> None:
+def test_only_who_reviews_the_version_asks_and_only_while_it_is_reviewed(market: Market, head: Verified) -> None:
     people, version = market.people, submitted(market)
     for person in (city.person(people.merchant), city.person(people.stranger, Membership.Duty.APPROVER)):
         assert refused(samples.do_ask, version, person) == "step_not_yours"
@@ -91,7 +92,7 @@ def test_only_who_reviews_the_version_asks_and_only_while_it_is_reviewed(market:
     assert not MeteredQuery.objects.exists()
 
 
-def test_the_reviews_licence_ends_with_it_and_the_api_never_knew_it(market: Market, head: User) -> None:
+def test_the_reviews_licence_ends_with_it_and_the_api_never_knew_it(market: Market, head: Verified) -> None:
     version = submitted(market)
     samples.do_ask(version, head)
     licence = Licence.objects.get(review=True)
@@ -109,7 +110,7 @@ def test_the_reviews_licence_ends_with_it_and_the_api_never_knew_it(market: Mark
         assert client.ask("SELECT COUNT(*) FROM delays", samples.PURPOSE, **named).json()["code"] == "licence_missing"
 
 
-def test_the_reviews_client_has_no_secret_that_anybody_knows(market: Market, head: User) -> None:
+def test_the_reviews_client_has_no_secret_that_anybody_knows(market: Market, head: Verified) -> None:
     samples.do_ask(submitted(market), head)
     client = Client.objects.get(client_id=f"review-{market.people.operator.pk}")
     for secret in ("", client.client_secret, "None"):
@@ -118,7 +119,7 @@ def test_the_reviews_client_has_no_secret_that_anybody_knows(market: Market, hea
 
 
 def test_the_next_version_is_sampled_under_its_own_terms_while_buyers_ask_the_live_one(
-    market: Market, head: User
+    market: Market, head: Verified
 ) -> None:
     by = city.person(market.people.merchant)
     draft = versions.do_revise(market.guarded, by)
@@ -132,7 +133,7 @@ def test_the_next_version_is_sampled_under_its_own_terms_while_buyers_ask_the_li
     assert market.buyer.ask(f"SELECT COUNT(*) FROM {GUARDED} WHERE month = 1").status_code == 200
 
 
-def test_a_node_that_refuses_is_shown_and_the_reviewer_decides(market: Market, head: User) -> None:
+def test_a_node_that_refuses_is_shown_and_the_reviewer_decides(market: Market, head: Verified) -> None:
     version = submitted(market)
     Domain.objects.update(node_url="grpc://127.0.0.1:9")
     found = samples.do_ask(version, head)
@@ -141,7 +142,7 @@ def test_a_node_that_refuses_is_shown_and_the_reviewer_decides(market: Market, h
     assert versions.do_step(version, "approve", head, "节点停机，其余已审").state == "approved"
 
 
-def test_what_was_uncertain_is_asked_for_again_and_debited_once(market: Market, head: User) -> None:
+def test_what_was_uncertain_is_asked_for_again_and_debited_once(market: Market, head: Verified) -> None:
     version, url = submitted(market), market.domain.node_url
     Domain.objects.update(node_url="grpc://127.0.0.1:9")
     first = samples.do_ask(version, head)
@@ -154,7 +155,7 @@ def test_what_was_uncertain_is_asked_for_again_and_debited_once(market: Market, 
     assert wrong() == []
 
 
-def test_a_budget_that_does_not_suffice_is_shown(market: Market, head: User) -> None:
+def test_a_budget_that_does_not_suffice_is_shown(market: Market, head: Verified) -> None:
     snapshot = market.flights.snapshot
     snapshot.policy = snapshot.policy | {"budget": 2}
     snapshot.save()
@@ -172,7 +173,7 @@ def rides(market: Market) -> Resource:
 
 
 def test_a_private_budget_pays_for_two_questions_and_what_was_reserved_for_more_is_free_again(
-    market: Market, head: User, rides: Resource
+    market: Market, head: Verified, rides: Resource
 ) -> None:
     version = submitted(market, "rides_private", rides, profile="private", rows=5, rho=100)
     found = samples.do_ask(version, head)
@@ -187,7 +188,7 @@ def test_a_private_budget_pays_for_two_questions_and_what_was_reserved_for_more_
 
 
 def test_a_private_budget_that_is_all_reserved_pays_for_none_and_says_so(
-    market: Market, head: User, rides: Resource
+    market: Market, head: Verified, rides: Resource
 ) -> None:
     terms = {"profile": "private", "rows": 5, "rho": 100}
     product = city.offer(market.people, "rides_one", market.authorization, rides, COLUMNS, **terms)

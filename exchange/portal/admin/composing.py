@@ -31,10 +31,11 @@ from exchange.sandbox.query import Profile
 from exchange.sandbox.schema import Column, Manifest
 from exchange.sandbox.schema import Role as ColumnRole
 
-LINE = ("authorization", "merchant", "code", "name_zh", "name_en", "kind")
+LINE = ("authorization", "merchant", "code", "name_zh", "name_en", "kind", "description_zh", "description_en")
 COLUMNS = ("dimensions", "bins", "measures")
 OWN = ("use", "resource", "profile", "threshold", "rows", "rho", "merchant_share", "note")
 CHECKBOXES = UnfoldAdminCheckboxSelectMultipleWidget
+DESCRIPTION = UnfoldAdminTextareaWidget(attrs={"rows": 2})
 SHOW = "_show"  # the button that shows, and saves nothing
 
 
@@ -57,6 +58,12 @@ class Composing(DraftForm):
         label=_("English name"), max_length=200, required=False, widget=UnfoldAdminTextInputWidget
     )
     kind = forms.ChoiceField(label=_("kind"), choices=Product.Kind.choices, widget=UnfoldAdminSelectWidget)
+    description_zh = forms.CharField(
+        label=_("Chinese description"), max_length=5_000, required=False, widget=DESCRIPTION
+    )
+    description_en = forms.CharField(
+        label=_("English description"), max_length=5_000, required=False, widget=DESCRIPTION
+    )
     dimensions = forms.MultipleChoiceField(label=_("dimensions"), required=False, widget=CHECKBOXES)
     bins = forms.MultipleChoiceField(label=_("bins"), required=False, widget=CHECKBOXES)
     measures = forms.MultipleChoiceField(label=_("measures"), required=False, widget=CHECKBOXES)

@@ -1,10 +1,11 @@
 """Parties, people and their papers; and, for breaking glass, the evidence."""
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group
-from django.db.models import Model
-from django.http import HttpRequest
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
@@ -12,8 +13,13 @@ from catalog.models import (
     Domain,
 )
 from exchange.audit.models import Checkpoint, Record
-from exchange.parties.models import Accreditation, Client, Document, Membership, Notice, Party, User
+from exchange.errors import Problem
+from exchange.parties import second_factor
+from exchange.parties.models import Client, Document, Membership, Notice, User
 from exchange.portal.admin.desks import ReadOnly
+from exchange.portal.admin.glass import ForBreakingGlass
+from exchange.portal.persons import person, to_second_factor
+from exchange.portal.texts import told
 from settlement.models import Account
 
 # Tokens and grants are nobody's to look at; clients have a desk of ours.
@@ -41,14 +47,7 @@ class DocumentAdmin(ReadOnly):
     fields = ("name", "party", "media_type", "size", "added_at")
 
 
-class ForOperatorsOfTheExchange(ModelAdmin):
-    """For breaking glass: superusers only, and nothing is deleted."""
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-
-class Evidence(ForOperatorsOfTheExchange):
+class Evidence(ForBreakingGlass):
     """Superusers may look at evidence, nobody may edit it."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -70,8 +69,22 @@ class CheckpointAdmin(Evidence):
 
 
 @admin.register(User)
-class PeopleAdmin(UserAdmin, ForOperatorsOfTheExchange):
+class PeopleAdmin(UserAdmin, ForBreakingGlass):
     form, add_form, change_password_form = UserChangeForm, UserCreationForm, AdminPasswordChangeForm
+    actions = ("reset_second_factor",)
+
+    @admin.action(description=_("Reset the second factor"))
+    def reset_second_factor(self, request: HttpRequest, rows: QuerySet[User]) -> HttpResponse | None:
+        for user in rows:
+            try:
+                second_factor.do_reset(user, person(request))
+            except Problem as problem:
+                self.message_user(request, f"{user}: {told(problem)}", messages.ERROR)
+                if problem.code == "second_factor_missing":
+                    return to_second_factor(request)
+            else:
+                self.message_user(request, f"{user}: {_('The second factor is reset.')}", messages.SUCCESS)
+        return None
 
 
 @admin.register(Group)
@@ -79,4 +92,4 @@ class GroupDesk(GroupAdmin, ModelAdmin):
     """Django's groups hold nothing of ours."""
 
 
-admin.site.register([Party, Membership, Accreditation, Domain, Account], ForOperatorsOfTheExchange)
+admin.site.register([Membership, Domain, Account], ForBreakingGlass)

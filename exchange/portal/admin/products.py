@@ -15,17 +15,19 @@ from unfold.admin import TabularInline
 
 from catalog import versions
 from catalog.composition import TERMS
-from catalog.models import Product, Version
+from catalog.models import Product, Version, products
 from exchange.errors import Problem
+from exchange.parties.acts import By
 from exchange.parties.models import Role, User
 from exchange.portal.admin import composing, reviewing
 from exchange.portal.admin.desks import DraftForm, OwnObjects, Refused, owned
 from exchange.portal.admin.stepped import Stepped, step
+from exchange.portal.persons import person
 from exchange.portal.texts import told
 from licensing import succession
 from settlement import samples
 
-REVIEWERS = Version.role_paths["reviewer"]
+REVIEWERS = tuple(f"product__{path}" for path in products.REVIEWERS)
 
 
 class VersionsInline(TabularInline):
@@ -60,7 +62,7 @@ class ProductAdmin(Stepped):
     list_filter = ("state", "profile", "use")
     search_fields = ("code", "name_zh", "name_en")
     list_select_related = ("merchant", "resource", "authorization__plan")
-    fields = ("code", "name_zh", "name_en", "kind", "authorization", "merchant", "version", "state", *TERMS)
+    fields = (*composing.LINE, "version", "state", *TERMS)
     readonly_fields = fields
     inlines = (VersionsInline,)
     actions = (
@@ -95,7 +97,7 @@ class ProductAdmin(Stepped):
         return None
 
 
-def take(version: Version, name: str, by: User, reason: str) -> Version:
+def take(version: Version, name: str, by: By, reason: str) -> Version:
     """A step at the desk: buyers are told of a release, and of the end of what is live."""
     match name:
         case "release":
@@ -110,7 +112,7 @@ def take(version: Version, name: str, by: User, reason: str) -> Version:
 def ask_samples(desk: "VersionAdmin", request: HttpRequest, rows: Iterable[Version]) -> None:
     for version in rows:
         try:
-            found = samples.do_ask(version, request.user)
+            found = samples.do_ask(version, person(request))
         except Problem as problem:
             desk.message_user(request, f"{version}: {told(problem)}", messages.ERROR)
             continue

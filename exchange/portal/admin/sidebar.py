@@ -16,11 +16,13 @@ GROUPS: tuple[tuple[Any, dict[str, str]], ...] = (
     }),
     (_("Authorized operation"), {"catalog.plan": "description", "catalog.authorization": "verified"}),
     (_("Products and trade"), {
+        "catalog.demand": "campaign", "catalog.answer": "forum",
         "catalog.product": "inventory_2", "catalog.version": "history_edu", "licensing.licence": "key",
         "settlement.meteredquery": "query_stats", "settlement.joinedproduct": "join", "settlement.usage": "speed",
         "settlement.transfer": "account_balance",
     }),
     (_("My parties"), {
+        "parties.application": "badge", "parties.party": "domain", "parties.accreditation": "workspace_premium",
         "parties.notice": "notifications", "parties.document": "folder", "parties.client": "vpn_key",
     }),
 )  # fmt: skip

@@ -19,9 +19,11 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from exchange.errors import Problem
 from exchange.parties import acts, days
-from exchange.parties.acts import MOST_REASON, Places, Stateful
+from exchange.parties.acts import MOST_REASON, By, Places
 from exchange.parties.models import User
+from exchange.parties.stateful import Stateful
 from exchange.portal.admin.desks import OwnObjects, Refused, own_fields, owned
+from exchange.portal.persons import person, to_second_factor
 from exchange.portal.texts import told
 from exchange.steps import Step
 
@@ -76,7 +78,7 @@ class Stepped(OwnObjects):
         raise NotImplementedError
 
     @staticmethod
-    def take(thing: Any, name: str, by: User, reason: str) -> Any:
+    def take(thing: Any, name: str, by: By, reason: str) -> Any:
         raise NotImplementedError
 
     def steps(self, thing: Stateful, places: Places) -> list[tuple[Step, Any]]:
@@ -144,8 +146,10 @@ class Stepped(OwnObjects):
         form = StepForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             try:
-                thing = self.take(thing, name, request.user, form.cleaned_data["reason"])
+                thing = self.take(thing, name, person(request), form.cleaned_data["reason"])
             except Problem as problem:
+                if problem.code == "second_factor_missing":
+                    return to_second_factor(request)
                 form.add_error(None, told(problem))
             else:
                 self.message_user(request, f"{thing}: {thing.get_state_display()}", messages.SUCCESS)
@@ -164,14 +168,17 @@ def step(name: str, label: Any) -> Any:
     """An admin action that takes a step; who may is for the machine to say."""
 
     @admin.action(description=label)
-    def act(model_admin: Stepped, request: HttpRequest, rows: QuerySet[Any]) -> None:
+    def act(model_admin: Stepped, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
         for row in rows:
             try:
-                row = model_admin.take(row, name, request.user, request.POST.get("reason", ""))
+                row = model_admin.take(row, name, person(request), request.POST.get("reason", ""))
             except Problem as problem:
                 model_admin.message_user(request, f"{row}: {told(problem)}", messages.ERROR)
+                if problem.code == "second_factor_missing":
+                    return to_second_factor(request)
             else:
                 model_admin.message_user(request, f"{row}: {row.get_state_display()}", messages.SUCCESS)
+        return None
 
     act.__name__ = f"step_{name}"
     act.step = name

@@ -1,5 +1,7 @@
 """Parties, people, clients; documents, notices, mail."""
 
+from typing import Any
+
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -7,7 +9,8 @@ from django.utils.translation import gettext_lazy as _
 from oauth2_provider.models import AbstractApplication
 
 from exchange.ids import new_id
-from exchange.parties import uscc
+from exchange.parties import machines, uscc
+from exchange.parties.stateful import Stateful, platform_id
 
 
 def check_credit_code(code: str) -> None:
@@ -42,8 +45,10 @@ class Role(models.TextChoices):
     PLATFORM = "platform", _("platform")
 
 
-class Party(Named):
+class Party(Named, Stateful):
     """An organization. Never deleted: it has states."""
+
+    machine = machines.PARTY
 
     class State(models.TextChoices):
         ACTIVE = "active", _("active")
@@ -57,11 +62,19 @@ class Party(Named):
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="controls",
         verbose_name=_("controlled by"),
     )  # fmt: skip
-    state = models.CharField(_("state"), max_length=12, choices=State, default=State.ACTIVE)
+    state = models.CharField(_("state"), max_length=20, choices=State, default=State.ACTIVE, editable=False)
 
     class Meta:
         verbose_name = _("party")
         verbose_name_plural = _("parties")
+
+    def facts(self) -> dict[str, Any]:
+        return {"credit_code": self.credit_code, "name_zh": self.name_zh}
+
+    @property
+    def platform_id(self) -> object:
+        """Who suspends it."""
+        return platform_id()
 
 
 class User(AbstractUser):
@@ -74,35 +87,57 @@ class User(AbstractUser):
         verbose_name_plural = _("users")
 
 
-class Membership(models.Model):
+class Membership(Stateful):
     """A person's place in a party."""
+
+    machine = machines.MEMBERSHIP
+
+    class State(models.TextChoices):
+        IN_FORCE = "in_force", _("in force")
+        ENDED = "ended", _("ended")
 
     class Duty(models.TextChoices):
         EDITOR = "editor", _("prepares and submits")
         APPROVER = "approver", _("approves")
+        ADMINISTRATOR = "administrator", _("admits people")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="memberships")
     party = models.ForeignKey(Party, on_delete=models.PROTECT, related_name="memberships")
-    duty = models.CharField(_("duty"), max_length=12, choices=Duty, default=Duty.EDITOR)
+    duty = models.CharField(_("duty"), max_length=15, choices=Duty, default=Duty.EDITOR)
+    state = models.CharField(_("state"), max_length=20, choices=State, default=State.IN_FORCE, editable=False)
 
     class Meta:
         verbose_name = _("membership")
         verbose_name_plural = _("memberships")
-        constraints = [models.UniqueConstraint(fields=["user", "party", "duty"], name="membership_once")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "party", "duty"], condition=models.Q(state="in_force"), name="membership_once"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.user} · {self.party}"
 
+    def facts(self) -> dict[str, Any]:
+        return {"party": str(self.party_id), "user": str(self.user_id), "duty": self.duty}
 
-class Accreditation(models.Model):
-    """That a party may be something, from a day until a day (Asia/Shanghai)."""
+
+class Accreditation(Stateful):
+    """That a party may be something, from a day until a day (Asia/Shanghai). The days decide; see `accreditation`."""
+
+    machine = machines.ACCREDITATION
+
+    class State(models.TextChoices):
+        IN_FORCE = "in_force", _("in force")
+        ENDED = "ended", _("ended")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     party = models.ForeignKey(Party, on_delete=models.PROTECT, related_name="accreditations")
     role = models.CharField(_("role"), max_length=12, choices=Role)
     since = models.DateField(_("from"))
     until = models.DateField(_("until"), null=True, blank=True)
+    state = models.CharField(_("state"), max_length=20, choices=State, default=State.IN_FORCE, editable=False)
 
     class Meta:
         verbose_name = _("accreditation")
@@ -110,6 +145,15 @@ class Accreditation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.party}: {self.get_role_display()}"
+
+    def facts(self) -> dict[str, Any]:
+        since, until = str(self.since), str(self.until or "")
+        return {"party": str(self.party_id), "role": self.role, "since": since, "until": until}
+
+    @property
+    def platform_id(self) -> object:
+        """Who ends it."""
+        return platform_id()
 
 
 class Client(AbstractApplication):
