@@ -10,6 +10,8 @@ RUN := .venv/.run
 DEV := .venv/.dev
 NAME ?= gateway
 ARGS ?=
+JOBS ?= auto
+TESTS := $(PY) -m pytest -n $(JOBS) --dist worksteal
 
 .PHONY: help demo serve test check lint fmt types contracts django attacks soak bench pages pins clean
 
@@ -22,8 +24,8 @@ demo: $(RUN) ## run the whole story once on real data, into var/
 serve: $(RUN) ## serve the exchange in var/: web, worker and node; Ctrl-C stops them
 	@$(PY) manage.py serve $(ARGS)
 
-test: $(DEV) ## run the tests on SQLite (ARGS="-k money" for some; SLUICE_TEST_DB=postgres for PostgreSQL)
-	@$(PY) -m pytest $(ARGS)
+test: $(DEV) ## run the tests on SQLite (ARGS="-k money" JOBS=0 for some; SLUICE_TEST_DB=postgres for PostgreSQL)
+	@$(TESTS) $(ARGS)
 
 check: lint types contracts django ## everything: lint, types, contracts, tests on SQLite, then PostgreSQL, no skips
 	@echo "== tests on SQLite"
@@ -54,11 +56,11 @@ django: $(DEV) ## Django's own checks, and migrations that match the models
 	$(PY) manage.py makemigrations --check --dry-run; $(PY) manage.py check
 
 attacks: $(DEV) ## run the attacks on what is released, and print their scores
-	@$(PY) -m pytest -q tests/attacks $(ARGS)
+	@$(TESTS) -q tests/attacks $(ARGS)
 
 soak: $(DEV) ## the same attacks many times over, in one table (also in build/soak.txt)
 	@mkdir -p build
-	@SLUICE_SOAK=1 $(PY) -m pytest -q --timeout=3600 tests/attacks tests/sandbox/test_private.py $(ARGS) \
+	@SLUICE_SOAK=1 $(TESTS) -q --timeout=3600 tests/attacks tests/sandbox/test_private.py $(ARGS) \
 		| tee build/soak.txt
 
 bench: $(DEV) ## run a benchmark (NAME=gateway); its last line is one JSON object

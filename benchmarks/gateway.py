@@ -137,7 +137,7 @@ def _postgres(stack: ExitStack) -> str:
 
     server = databases.start_postgres()
     stack.callback(server.close)
-    return server.url(server.template)
+    return server.url(server.make_template(Path()))
 
 
 def _say(text: str) -> None:

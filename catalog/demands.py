@@ -8,20 +8,24 @@ import re
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from catalog.models import Answer, Demand, Product
 from exchange.errors import Problem
 from exchange.parties import acts, notices
-from exchange.parties.models import Accreditation, Party, Role, User
+from exchange.parties.accreditation import is_accredited
+from exchange.parties.models import Party, Role, User
 
 BOARD = Demand.objects.filter(state=Demand.State.PUBLISHED).select_related("party")
 """What the public sees."""
 
 MODERATORS = (Role.OPERATOR, Role.PLATFORM)
-# What reaches a person past the board: an e-mail address, a web address, or seven digits and more in a row.
-_CONTACT = re.compile(r"[\w.+-]+@[\w-]+\.\w|https?://|www\.|(?:\d[\s-]?){7,}", re.I)
+# What reaches a person past the board: an address of e-mail or the web, a mobile or another telephone number.
+_CONTACT = re.compile(
+    r"[\w.+-]+@[\w-]+\.\w|https?://|www\.|(?<!\d)1[3-9]\d[\s-]?\d{4}[\s-]?\d{4}(?!\d)"
+    r"|(?<!\d)(?:0\d{2,3}|400)[\s-]?\d{3,4}[\s-]?\d{3,4}(?!\d)",
+    re.I,
+)
 
 
 def do_open(demand: Demand, by: User) -> Demand:
@@ -72,9 +76,7 @@ def do_decide(answer: Answer, name: str, by: User | None, reason: str = "") -> A
 def expire() -> int:
     """Take what is past its last day from the board; how many. For the worker."""
     over = Demand.objects.filter(state=Demand.State.PUBLISHED, until__lt=timezone.localdate())
-    for demand in over:
-        do_step(demand, "expire", None)
-    return len(over)
+    return acts.take_all(over, lambda demand: do_step(demand, "expire", None))
 
 
 def _check_mine(party: Party, by: User) -> None:
@@ -83,9 +85,7 @@ def _check_mine(party: Party, by: User) -> None:
 
 
 def _check_role(party: Party, roles: tuple[str, ...]) -> None:
-    today = timezone.localdate()
-    valid = Accreditation.objects.filter(Q(until=None) | Q(until__gte=today), since__lte=today, role__in=roles)
-    if party.state != Party.State.ACTIVE or not valid.filter(party=party).exists():
+    if not is_accredited(party, *roles):
         raise Problem("party_not_accredited", str(party))
 
 

@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from catalog import codes, machines
+from catalog import codes, duplicates, machines, sources
 from catalog.models import CodeSeries, Objection, Product, Registration, RegistrationItem, Resource
 from exchange.audit import keys, receipts
 from exchange.audit.models import Record
@@ -26,7 +26,10 @@ from exchange.parties.models import Role, User
 ADOPTED = re.compile(r"\w[\w.-]{0,59}")  # the code of another registry, which is also part of an address
 YEARS = 3  # 26号: a registration is good for 3 years, and is renewed for at most 3 more
 RENEWAL = timedelta(days=60)
-CHANGEABLE = {"name_zh", "name_en", "sector", "data_class"}
+CHANGEABLE = {
+    "name_zh", "name_en", "description_zh", "description_en", "sector", "data_class",
+    "frequency", "quality_zh", "quality_en",
+}  # fmt: skip
 Kind, What = Registration.Kind, RegistrationItem.What
 
 
@@ -169,6 +172,8 @@ def _check_submission(registration: Registration) -> None:
     _check_class(registration)
     if registration.kind == Kind.RENEWAL:
         _check_renewal(registration)
+    if registration.kind == Kind.FIRST and registration.resource:
+        registration.alike = dict(duplicates.of(registration.resource))
 
 
 def _check_renewal(registration: Registration) -> None:
@@ -195,6 +200,8 @@ def _check_entry(registration: Registration) -> None:
     _check_terms(registration)
     _check_parties(registration)
     _check_class(registration)
+    if registration.resource and registration.kind == Kind.FIRST:
+        sources.check_uncontested(registration.resource)
     if registration.machine is machines.REGISTRATION:
         _number(registration)
 
@@ -221,6 +228,8 @@ def _after_entry(registration: Registration) -> None:
         subject.save(update_fields=[*registration.changes])
     else:
         _register(subject, [*registration.changes])
+        if registration.resource:
+            sources.settle(registration.resource)
         _tell(registration, "enter", f"已登记：{registration.code}", f"registered: {registration.code}")
 
 
@@ -262,6 +271,7 @@ def _closed(registration: Registration) -> None:
     if isinstance(subject, Resource):
         subject.state = Resource.State.CANCELLED
         subject.save(update_fields=["state"])
+        sources.close(subject)
     elif subject.state != Product.State.DELISTED:
         acts.take(subject, "cancel", None)
     _tell(registration, "closed", "登记已注销或撤销", "the registration is cancelled or revoked")

@@ -37,9 +37,12 @@ class ProductBody(serializers.ModelSerializer[Product]):
         return [column for column in columns if column["name"] in product.columns]
 
     def get_keys(self, product: Product) -> list[str]:
-        """The columns of which each value is in one row only: by these an open product may be joined to others."""
-        snapshot = product.resource.snapshot
-        unique = snapshot.manifest.get("unique", []) if snapshot else []
+        """The columns of which each value is in one row only: by these an open product may be joined to others, and
+        another by its entity."""
+        manifest = product.resource.snapshot.manifest if product.resource.snapshot else {}
+        unique = manifest.get("unique", [])
+        if manifest.get("one_row"):
+            unique = [column["name"] for column in manifest["schema"]["columns"] if column["role"] == "entity"]
         return [name for name in unique if name in product.columns]
 
     def get_privacy(self, product: Product) -> dict[str, Any] | None:

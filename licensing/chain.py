@@ -6,7 +6,6 @@ under the lock.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from uuid import UUID
 
 from django.db.models import BooleanField, Exists, OuterRef
@@ -17,9 +16,9 @@ from catalog.models import Authorization, Product, Resource, Version
 from catalog.snapshots import manifest_of
 from exchange.errors import Problem
 from exchange.sandbox.query import Profile
-from exchange.sandbox.query.joins import HINT
+from exchange.sandbox.query.joins import ENTITY_HINT, HINT
 from exchange.sandbox.schema import Manifest, Schema
-from exchange.sandbox.terms import Terms
+from exchange.sandbox.terms import Terms, strictest
 from exchange.statements import Arg, Select
 from licensing.decide import LicenceTerms, Offer
 from licensing.models import Licence, PopulationMeter
@@ -54,7 +53,8 @@ class Chain:
     """One product as one party may ask it, and those joined to it. `licence` is None where the party has none.
 
     `composition` is what may be asked: of the live version and of that which the licence was given under, the
-    stricter; in a delivery review, the version's that is reviewed.
+    stricter; in a delivery review, the version's that is reviewed. `disclosure` is that of a query: with products
+    joined, of each term the strictest.
     """
 
     product: Product
@@ -62,6 +62,7 @@ class Chain:
     offer: Offer
     terms: LicenceTerms | None
     composition: Composition
+    disclosure: Terms
     calls: int
     spent: int
     population_left: int
@@ -70,10 +71,6 @@ class Chain:
     @property
     def resource(self) -> Resource:
         return self.product.resource
-
-    @property
-    def disclosure(self) -> Terms:
-        return self.composition.disclosure
 
     @property
     def version(self) -> int:
@@ -97,25 +94,36 @@ class Chain:
         micro-ρ where the population is `private`, else looks."""
         if not self.policy.get("budget"):
             return 0
-        return self.composition.rho if self.policy["profile"] == Profile.PRIVATE else looks
+        return self.disclosure.rho if self.policy["profile"] == Profile.PRIVATE else looks
 
     def schema(self) -> Schema:
         """The columns that may be asked."""
-        return schema_of(self.manifest(), self.composition.columns)
+        return self.manifest().schema.only(self.composition.columns)
 
     def shown(self) -> Manifest:
         """The manifest with the columns that may be asked."""
         return replace(self.manifest(), schema=self.schema())
 
     def check_joins(self) -> None:
-        """Raises Problem join_not_allowed unless each joined product is about nobody, and lies in the same node."""
+        """Raises Problem join_not_allowed unless each joined product lies in the same node, and is about nobody or
+        may be joined to this one by the entity, as the holder's policy says."""
         for other in self.joined:
-            code, policy = other.product.code, other.policy
-            profiles = {other.composition.profile, policy.get("profile", Profile.OPEN.value)}
-            if profiles != {Profile.OPEN.value} or policy.get("budget"):
-                raise Problem("join_not_allowed", f"{code} is not open", HINT)
+            code = other.product.code
             if other.resource.domain_id != self.resource.domain_id:
                 raise Problem("join_not_allowed", f"{code} is of another data domain", "join what lies in one node")
+            if other.about_nobody:
+                continue
+            if not self.policy.get("population") or other.policy.get("population") != self.policy["population"]:
+                raise Problem("join_not_allowed", f"{code} is not open, nor about the same population", HINT)
+            if other.resource.code not in self.policy.get("joins", ()):
+                detail = f"the holder's policy does not name {code} as what may be joined to {self.product.code}"
+                raise Problem("join_not_allowed", detail, ENTITY_HINT)
+
+    @property
+    def about_nobody(self) -> bool:
+        """Whether it protects nobody, nor limits what is asked of it."""
+        profiles = {self.composition.profile, self.policy.get("profile", Profile.OPEN.value)}
+        return profiles == {Profile.OPEN.value} and not self.policy.get("budget")
 
 
 def load_chain(
@@ -128,8 +136,9 @@ def load_chain(
     Raises Problem not_found for a product that is not there or still a draft.
     """
     chain = _load(party, product_code, purpose, licence, review)
-    others = (_load(party, code, purpose, named, False) for code, named in sorted((joined or {}).items()))
-    return replace(chain, joined=tuple(others)) if joined else chain
+    others = tuple(_load(party, code, purpose, named, False) for code, named in sorted((joined or {}).items()))
+    disclosure = strictest(each.disclosure for each in (chain, *others))
+    return replace(chain, joined=others, disclosure=disclosure) if joined else chain
 
 
 def _load(party: UUID, product_code: str, purpose: str, licence: UUID | None, review: bool) -> Chain:
@@ -144,15 +153,11 @@ def _load(party: UUID, product_code: str, purpose: str, licence: UUID | None, re
         offer=_offer(product, policy, made, _offered(product, held)),
         terms=_terms(held) if held else None,
         composition=made,
+        disclosure=made.disclosure,
         calls=held.meter.calls if held else 0,
         spent=held.meter.spent if held else 0,
         population_left=_population_left(product, policy),
     )
-
-
-@lru_cache(maxsize=256)
-def schema_of(manifest: Manifest, columns: frozenset[str]) -> Schema:
-    return manifest.schema.only(columns)
 
 
 def _product(code: str, review: bool) -> Product:

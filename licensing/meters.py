@@ -71,10 +71,15 @@ def do_spend(meter: LicenceMeter, domain: Domain, population: str, cap: int, cos
 
     The condition is in the UPDATE itself, so that the cap holds whoever else spends at the same time.
     """
-    _SPEND_SHARE.run(pk=meter.pk, cost=cost)
+    do_spend_share(meter, cost)
     spend = {"domain": domain.pk, "population": population, "cap": cap, "cost": cost}
     if _SPEND.run(**spend):
         return
     PopulationMeter.objects.get_or_create(domain=domain, population=population, defaults={"cap": cap})
     if not _SPEND.run(**spend):
         raise Problem("population_exhausted")
+
+
+def do_spend_share(meter: LicenceMeter, cost: int) -> None:
+    """Debit a query of `cost` to the licence's share alone. Needs `lock`, as `do_spend` does."""
+    _SPEND_SHARE.run(pk=meter.pk, cost=cost)

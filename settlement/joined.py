@@ -1,7 +1,9 @@
 """The products that a query joins: their part of reserve and settle, and nothing where there are none.
 
 Each is one call of its own licence: counted on its meter, paid at its tariff, shared among its owners, and told in
-records that this licence numbers. The release, the hold, the post and the receipt are the query's.
+records that this licence numbers. One about the population of the product asked has the query's cost taken from its
+licence's share as well; the population itself is debited once. The release, the hold, the post and the receipt are
+the query's.
 """
 
 from collections.abc import Sequence
@@ -33,7 +35,11 @@ def new_rows(query: MeteredQuery, prepared: Prepared) -> list[JoinedProduct]:
             product=chain.product,
             licence=licence,
             snapshot=chain.manifest().snapshot,
-            terms={"tariff": asdict(rates_of(chain)), **sharing(chain.product)},
+            terms={
+                "tariff": asdict(rates_of(chain)),
+                **sharing(chain.product),
+                "cost": prepared.cost if chain.policy.get("budget") else 0,
+            },
             price=call_price(chain),
         )
         for chain, licence in found
@@ -63,8 +69,9 @@ def shares_of(dues: Sequence[Due]) -> dict[str, Any]:
 
 
 def do_count(rows: Sequence[JoinedProduct], locked: Sequence[LicenceMeter]) -> None:
-    """Count a call of each licence and record it. Needs the meters' locks."""
+    """Count a call of each licence, debit its share, and record it. Needs the meters' locks."""
     for row, meter in zip(rows, locked, strict=True):
+        meters.do_spend_share(meter, row.terms["cost"])
         _record("query.joined", row, meters.do_count_call(meter))
 
 

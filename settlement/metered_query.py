@@ -92,7 +92,7 @@ def check(prepared: Prepared, ask: Ask, credit_left: int | None = None) -> None:
         credit_left = ledger.credit_left(prepared.party)
     faults = Faults()
     for chain in prepared.chains:  # the product asked, then those joined to it
-        cost = prepared.cost if chain is prepared.chain else 0
+        cost = prepared.cost if chain.policy.get("budget") else 0  # of the one population, from each licence's share
         request = Request(ask.purpose, timezone.localdate(), prepared.price, prepared.stored is None, cost)
         history = History(chain.calls, chain.population_left, credit_left, chain.spent)
         match decide(chain.offer, chain.terms, request, history):

@@ -100,7 +100,7 @@ class JoinedProduct(models.Model):
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="joined", verbose_name=_("product"))
     licence = models.ForeignKey(Licence, on_delete=models.PROTECT, related_name="joined", verbose_name=_("licence"))
     snapshot = models.CharField(_("snapshot"), max_length=80)
-    terms = models.JSONField()  # tariff, shares and their owners, as they stood then
+    terms = models.JSONField()  # tariff, shares and their owners, as they stood then; cost to its licence's share
     price = models.PositiveBigIntegerField(_("price (minor units)"))
 
     class Meta:

@@ -9,6 +9,7 @@ from exchange.crypto.canonical import canonical, digest
 from exchange.errors import Problem
 from exchange.sandbox import plan, query, sql
 from exchange.sandbox.orders import Outcome
+from exchange.sandbox.query import Profile
 from exchange.sandbox.schema import Manifest
 from exchange.statements import Arg, Select
 from licensing import tariff
@@ -110,7 +111,7 @@ def prepare(party: UUID, ask: Ask, only_own: bool = False) -> Prepared:
     chain = load_chain(party, question.product, ask.purpose, ask.licence, dict.fromkeys(ask.joined), ask.review)
     chain.check_joins()
     shown = {other.product.code: other.shown() for other in chain.joined}
-    bound = query.bind(question, chain.schema(), chain.composition.profile, shown)
+    bound = query.bind(question, chain.schema(), Profile(chain.disclosure.profile), shown)
     manifest = joined_manifest(chain, bound.query)
     plan.shape(bound.query, manifest, chain.disclosure)  # refuses what the node would
     asked = query.to_json(bound.query)

@@ -2,22 +2,23 @@
 
 The suite runs on one database per run: SQLite, or with SLUICE_TEST_DB=postgres a PostgreSQL started here,
 or a server named by DATABASE_URL. SLUICE_NO_SKIP=1 makes a skipped test a failed one. --database leaves out
-the tests that use no database, for a second run on another.
+the tests that use no database, for a second run on another. With -n, workers share the cluster, its template, and
+what tests/scratch.py makes once; each has databases and nodes of its own.
 """
 
 import dataclasses
 import itertools
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests import databases, servers
+from tests import databases, scratch, servers
 
-FOLDER = Path(tempfile.mkdtemp(prefix="sluice-tests-"))
+FOLDER = scratch.choose()
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 NO_REAL_DATA = "SLUICE_REAL_DATA is not set: the folder with the real data sets"  # not part of the project
 NO_SKIP = os.environ.get("SLUICE_NO_SKIP", "") not in ("", "0")
 _number = itertools.count(1)
@@ -44,7 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if wanted == "sqlite":
         config.databases = databases.Sqlite(FOLDER)
     elif url.startswith("postgres"):
-        config.databases = databases.Postgres(url.rpartition("/")[0])
+        config.databases = databases.Postgres(url.rpartition("/")[0], worker=WORKER)
     else:
         try:
             config.databases = databases.start_postgres()
@@ -59,9 +60,11 @@ def pytest_configure(config: pytest.Config) -> None:
         "SLUICE_EMAIL_BACKEND": "django.core.mail.backends.locmem.EmailBackend",
     }
     import django
+    from django.contrib.auth.hashers import ScryptPasswordHasher
     from django.db.backends.signals import connection_created
 
     django.setup()
+    ScryptPasswordHasher.work_factor = 2  # a hash says which it was made with, so whoever reads it can check it
     connection_created.connect(databases.remember)
 
 
@@ -94,8 +97,12 @@ def template(request: pytest.FixtureRequest) -> databases.Databases:
     from django.core.management import call_command
 
     found: databases.Databases = request.config.databases
-    with databases.switched_to(found.template):
-        call_command("migrate", verbosity=0, interactive=False)
+
+    def migrate(folder: Path) -> None:
+        with databases.switched_to(found.make_template(folder)):
+            call_command("migrate", verbosity=0, interactive=False)
+
+    found.use_template(scratch.once("template", migrate))
     return found
 
 

@@ -29,8 +29,8 @@ NOWHERE = "ask_for_the_db_fixture"
 class Databases(Protocol):
     """Where a run's databases live; a name is also what Django calls NAME."""
 
-    template: str
-
+    def make_template(self, folder: Path) -> str: ...
+    def use_template(self, folder: Path) -> None: ...
     def url(self, name: str) -> str: ...
     def copy(self, number: int) -> str: ...
     def drop(self, name: str) -> None: ...
@@ -40,7 +40,12 @@ class Databases(Protocol):
 class Sqlite:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.template = str(folder / "template.sqlite3")
+
+    def make_template(self, folder: Path) -> str:
+        return str(folder / "template.sqlite3")
+
+    def use_template(self, folder: Path) -> None:
+        self.template = self.make_template(folder)
 
     def url(self, name: str) -> str:
         return f"sqlite:///{name}"
@@ -60,21 +65,29 @@ class Sqlite:
 
 
 class Postgres:
-    """`server` is the URL of a server without a database name; its role may create databases."""
+    """`server` is the URL of a server without a database name; its role may create databases. Workers of one run
+    share it and the template."""
 
     template = "sluice_template"
 
-    def __init__(self, server: str, cluster: "Cluster | None" = None) -> None:
+    def __init__(self, server: str, cluster: "Cluster | None" = None, worker: str = "") -> None:
         self.server = server
         self.cluster = cluster
-        self._do(SQL("DROP DATABASE IF EXISTS {}").format(Identifier(self.template)))
+        self.worker = worker
+
+    def make_template(self, folder: Path) -> str:
+        self.drop(self.template)
         self._do(SQL("CREATE DATABASE {}").format(Identifier(self.template)))
+        return self.template
+
+    def use_template(self, folder: Path) -> None:
+        """It is on the server, whoever made it."""
 
     def url(self, name: str) -> str:
         return f"{self.server}/{name}"
 
     def copy(self, number: int) -> str:
-        name = f"sluice_test_{number}"
+        name = f"sluice_test_{self.worker}_{number}"
         self.drop(name)
         self._do(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(self.template)))
         return name

@@ -8,7 +8,6 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,7 +17,7 @@ import requests
 
 from exchange.crypto.keys import b64url, load_or_create, raw
 from exchange.sandbox.node.home import Home
-from tests import nodes, samples
+from tests import nodes, samples, scratch
 
 GUARDED, OPEN = "flight_delays", "air_quality"
 PURPOSE = "insurance"
@@ -100,11 +99,23 @@ def make_node(folder: Path, queries: int = 1_000_000, **settings: Any) -> tuple[
             "air": {"profile": "open"},
         },
         resources={
-            "flights": {"population": "aircraft", "columns": [column.name for column in flights.columns]},
+            "flights": {
+                "population": "aircraft",
+                "columns": [column.name for column in flights.columns],
+                "joins": ["fleet"],
+            },
+            "fleet": {"population": "aircraft", "columns": ["tailnum", "maker", "seats"], "one_row": True},
             "rides": {
                 "population": "pilots",
                 "columns": [column.name for column in flights.columns],
                 "most_rows": 10_000,
+                "joins": ["planes"],
+            },
+            "planes": {
+                "population": "pilots",
+                "columns": ["tailnum", "maker", "seats"],
+                "most_rows": 1_000,
+                "one_row": True,
             },
             "air": {"population": "air", "columns": [column.name for column in air.columns]},
             "carriers": {"population": "air", "columns": ["code", "kind", "planes"]},
@@ -117,19 +128,16 @@ def make_node(folder: Path, queries: int = 1_000_000, **settings: Any) -> tuple[
 
 def fill(home: Path) -> None:
     """Give a home of `make_node` the samples."""
-    nodes.take_over(home, _filled())
+    nodes.take_over(home, Home(scratch.once("market", _take_in) / "home"))
 
 
-@cache
-def _filled() -> Home:
-    folder = nodes.folder()
+def _take_in(folder: Path) -> None:
     home, _ = make_node(folder)
     flights, open_ones = samples.flights(), {"air": samples.air(), "carriers": samples.carriers()}
     for name, (frame, schema) in ({"flights": flights, "rides": flights} | open_ones).items():
         source = folder / f"{name}.parquet"
         frame.to_parquet(source, index=False)
         nodes.take_in(home, name, source, schema)
-    return Home(home)
 
 
 @pytest.fixture(scope="session")
@@ -177,12 +185,12 @@ def open_market(url: str, endpoint: dict[str, Any]) -> Market:
 
 
 def sell_carriers(market: Market, per_call: int = 7) -> tuple[Any, Any, Any]:
-    """The operator's table of carriers as an open product to be joined: resource, product, the buyer's licence."""
+    """A neighbour's table of carriers as an open product to be joined: resource, product, the buyer's licence."""
     from catalog import snapshots
     from fixtures import city
 
     people = market.people
-    resource = city.register("carriers", "航空公司", "Carriers", people.operator, market.domain, sector="transport")
+    resource = city.register("carriers", "航空公司", "Carriers", people.neighbour, market.domain, sector="transport")
     snapshots.refresh(resource, actor="test")
     terms = {"profile": "open", "threshold": 0, "merchant_share": 6500}
     product = city.offer(people, "carriers", market.authorization, resource, ["code", "kind", "planes"], **terms)

@@ -1,6 +1,5 @@
 """Real nodes for tests: a home folder, the processes, and intake by its command."""
 
-import atexit
 import json
 import os
 import shutil
@@ -22,13 +21,6 @@ from exchange.sandbox.schema import Schema
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 60.0
-
-
-def folder() -> Path:
-    """A new folder that is there until the run ends."""
-    made = Path(tempfile.mkdtemp(prefix="sluice-node-"))
-    atexit.register(shutil.rmtree, made, ignore_errors=True)
-    return made
 
 
 def make_node(

@@ -84,6 +84,22 @@ def carriers() -> tuple[pd.DataFrame, Schema]:
     )
 
 
+def fleet() -> tuple[pd.DataFrame, Schema]:
+    """The aircraft of `flights`, but those of one carrier, and some that never flew: one row each."""
+    tails = [
+        f"N{n + 1:03}{carrier}" for carrier, number in FLEETS.items() if carrier != "AA" for n in range(number + 5)
+    ]
+    makers = ["Airbus" if n % 3 else "Boeing" for n in range(len(tails))]
+    frame = pd.DataFrame({"tailnum": tails, "maker": makers, "seats": [50 + 7 * n % 300 for n in range(len(tails))]})
+    return frame, Schema(
+        (
+            Column("tailnum", Kind.STRING, Role.ENTITY),
+            Column("maker", Kind.STRING, Role.DIMENSION, ("Airbus", "Boeing", "Comac"), required=True),
+            Column("seats", Kind.INTEGER, Role.MEASURE, low=0, high=500),
+        )
+    )
+
+
 def write(frame: pd.DataFrame, path: Path) -> Path:
     """The frame as CSV or Parquet, by the suffix of `path`."""
     if path.suffix == ".csv":

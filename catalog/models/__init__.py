@@ -6,8 +6,10 @@ from catalog.models.products import Product, Sample, Use, Version
 from catalog.models.registrations import CodeSeries, Objection, Registration, RegistrationItem
 from catalog.models.resources import Column, Domain, Resource, Snapshot
 from catalog.models.search import Entry, Gram
+from catalog.models.sources import Claim, DataItem
 
 __all__ = [
-    "Answer", "Authorization", "CodeSeries", "Column", "Demand", "Domain", "Entry", "Gram", "Objection", "Plan",
-    "Product", "Registration", "RegistrationItem", "Resource", "Sample", "Snapshot", "Use", "Version",
+    "Answer", "Authorization", "Claim", "CodeSeries", "Column", "DataItem", "Demand", "Domain", "Entry", "Gram",
+    "Objection", "Plan", "Product", "Registration", "RegistrationItem", "Resource", "Sample", "Snapshot", "Use",
+    "Version",
 ]  # fmt: skip

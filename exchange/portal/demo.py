@@ -135,7 +135,7 @@ class Demo:
         """The resource in the catalog, with the snapshot that its node has in service."""
         endpoint = json.loads(home.endpoint.read_text())
         domain = city.join(endpoint, source.domain, f"海州市{field}数据域", f"Data domain of {holder.name_en}")
-        resource = city.register(source.code, name_zh, name_en, holder, domain, sector=source.domain)
+        resource = city.register(source.code, name_zh, name_en, holder, domain, sector=source.domain, **source.about)
         snapshot = snapshots.refresh(resource, actor=str(holder.pk))
         columns, law = snapshot.manifest["schema"]["columns"], snapshot.policy
         self.say(f"   the exchange knows: snapshot {snapshot.code}, {len(columns)} columns;")
@@ -148,12 +148,15 @@ class Demo:
         authorization = city.authorize(people, "haizhou-2026")
         product = city.offer(
             people, FLIGHTS.product, authorization, flights, [column.name for column in FLIGHTS.schema.columns],
-            name_zh="航班延误统计", name_en="Flight delay statistics", sampled=True,
+            name_zh="航班延误统计", name_en="Flight delay statistics",
+            description_zh="按航空公司、机场和月份统计延误和航程。",
+            description_en="Delays and distances by carrier, airport and month.", sampled=True,
         )  # fmt: skip
         other = city.offer(
             people, WEATHER.product, authorization, weather, [column.name for column in WEATHER.schema.columns],
             name_zh="机场气象统计", name_en="Airport weather statistics", profile="open", threshold=0,
-            sampled=True,
+            description_zh="按机场和月份统计气温、降水和风速。",
+            description_en="Temperature, precipitation and wind by airport and month.", sampled=True,
         )  # fmt: skip
         licence = city.license_to(people.buyer, product, [PURPOSE])
         city.license_to(people.buyer, other, [PURPOSE])

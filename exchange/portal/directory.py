@@ -138,8 +138,8 @@ def address(thing: Resource | Product) -> str:
     return reverse("catalog-resource" if isinstance(thing, Resource) else "catalog-product", args=[thing.code])
 
 
-def _facets(query: search.Query, counts: Mapping[str, Mapping[str, int]]) -> list[tuple[Any, list[Choice]]]:
-    """Each facet that tells anything apart, with its most frequent values and the one chosen."""
+def _facets(query: search.Query, counts: Mapping[str, Mapping[str, int]]) -> list[tuple[Any, list[Choice], bool]]:
+    """Each facet that tells anything apart, its most frequent values and the one chosen, and whether it is unfolded."""
     holders = Party.objects.in_bulk(list(counts["holder"])[:MOST_VALUES])
     names = {str(pk): named(party) for pk, party in holders.items()}
     found = []
@@ -155,7 +155,7 @@ def _facets(query: search.Query, counts: Mapping[str, Mapping[str, int]]) -> lis
             for on in [value == chosen]
         ]
         if choices:
-            found.append((title, choices))
+            found.append((title, choices, not found or any(choice.on for choice in choices)))
     return found
 
 

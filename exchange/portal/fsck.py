@@ -129,6 +129,8 @@ def check_meters() -> Iterator[Finding]:
     costs: Counter[UUID] = Counter()
     for licence, cost in MeteredQuery.objects.values_list("licence_id", "terms__cost").iterator():
         costs[licence] += cost
+    for licence, cost in JoinedProduct.objects.values_list("licence_id", "terms__cost").iterator():
+        costs[licence] += cost or 0
     for meter in counted:
         made = meter.asked + joined[meter.pk]
         if meter.calls != made:

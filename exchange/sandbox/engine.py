@@ -10,6 +10,8 @@ import json
 import re
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -46,6 +48,25 @@ _TUNING: dict[str, str | bool | int] = {
 At = tuple[str, str]
 """A resource and its snapshot."""
 
+Key = tuple[str, ...]
+"""What a table holds: a snapshot; or the main one and the one that is joined to it by the entity."""
+
+# Who is not in the main one has the number 0, which is nobody's there: how large the table is does not tell how many.
+RENUMBERED = """
+SELECT coalesce(mine._entity, 0)::UINTEGER AS _entity, incoming.* EXCLUDE (_entity, _rank, _rows, _key)
+FROM incoming LEFT JOIN theirs USING (_entity)
+LEFT JOIN mine ON mine._match0 = theirs._match0 AND mine._match1 = theirs._match1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What lies beside a snapshot: its private manifest, and the digests of its table and of its entities' words."""
+
+    manifest: Manifest
+    digest: str
+    entities: str
+
 
 class SnapshotUnreadable(Exception):
     """The snapshot's files are missing, damaged or not what its manifest says."""
@@ -56,7 +77,8 @@ class EngineFailed(Exception):
 
 
 class Engine:
-    """A locked DuckDB in memory with the snapshots used last as native tables.
+    """A locked DuckDB in memory with the snapshots used last as native tables, and, for each pair of snapshots that
+    was joined by the entity, the second one under the first one's numbers.
 
     `memory_mb` bounds DuckDB; a third of it is kept for queries, and tables are dropped, least recently used
     first, when the rest is full. Not safe for several threads: a vault runs one query at a time. Raises
@@ -66,14 +88,14 @@ class Engine:
     def __init__(self, snapshots: Path, noise_secret: bytes, memory_mb: int, threads: int) -> None:
         self._snapshots, self._secret = snapshots, noise_secret
         self._room = memory_mb * 1_000_000 * 2 // 3
-        self._tables: OrderedDict[tuple[str, str], tuple[str, int]] = OrderedDict()
-        self._manifests: dict[tuple[str, str], tuple[Manifest, str]] = {}
+        self._tables: OrderedDict[Key, tuple[str, int]] = OrderedDict()
+        self._manifests: dict[At, Kept] = {}
         self._loaded = 0
         self._duckdb = locked(memory_mb, threads)
 
     def manifest(self, resource: str, snapshot: str) -> Manifest:
         """The private manifest of a snapshot. Raises SnapshotUnreadable."""
-        return self._read_manifest(resource, snapshot)[0]
+        return self._kept((resource, snapshot)).manifest
 
     def joined(
         self, resource: str, snapshot: str, joins: Collection[Join], others: Mapping[str, At] | None = None
@@ -90,9 +112,12 @@ class Engine:
 
         Raises SnapshotUnreadable, EngineFailed.
         """
-        wanted = [(resource, snapshot), *(others or {}).values()]
-        for at in wanted:
-            self._table(at, wanted)
+        main = (resource, snapshot)
+        wanted = [main, *(self._key(main, at) for at in (others or {}).values())]
+        for key in wanted:
+            if key not in self._tables:
+                self._load(key, wanted)
+            self._tables.move_to_end(key)
 
     def run(
         self, query: AggregateQuery, resource: str, snapshot: str, terms: Terms,
@@ -101,7 +126,7 @@ class Engine:
         """The cells of `query` that `terms` let out. Raises SnapshotUnreadable, EngineFailed."""
         manifest = self.joined(resource, snapshot, query.joins, others)
         self.load(resource, snapshot, others)
-        tables = {name: self._tables[at][0] for name, at in (others or {}).items()}
+        tables = {name: self._tables[self._key((resource, snapshot), at)][0] for name, at in (others or {}).items()}
         compiled = plan.compile(query, manifest, terms, self._tables[resource, snapshot][0], tables)
         found = [self._found(level.sql) if level.sql else {} for level in compiled.levels]
         match Profile(terms.profile):
@@ -138,55 +163,70 @@ class Engine:
             raise EngineFailed from None
         return found
 
-    def _read_manifest(self, resource: str, snapshot: str) -> tuple[Manifest, str]:
-        key = (resource, snapshot)
-        if key not in self._manifests:
+    def _kept(self, at: At) -> "Kept":
+        if at not in self._manifests:
             try:
-                value = json.loads(self._file(resource, snapshot, "json").read_bytes())
-                self._manifests[key] = (manifest_from_json(value), str(value["sha256"]))
+                value = json.loads(self._file(at, "json").read_bytes())
+                digests = str(value["sha256"]), str(value.get("entities_sha256", ""))
+                self._manifests[at] = Kept(manifest_from_json(value), *digests)
             except (OSError, ValueError, KeyError, TypeError, SchemaError):
                 raise SnapshotUnreadable from None
-        return self._manifests[key]
+        return self._manifests[at]
 
-    def _table(self, at: At, wanted: Collection[At]) -> None:
-        """Load a snapshot's table if need be; none of those that are `wanted` with it makes room for it."""
-        if at not in self._tables:
-            self._load(*at, wanted)
-        self._tables.move_to_end(at)
+    def _key(self, main: At, other: At) -> "Key":
+        """The table of what is joined: of a snapshot about a population, the one with the main one's numbers."""
+        return (*main, *other) if self._kept(other).manifest.population else other
 
-    def _load(self, resource: str, snapshot: str, wanted: Collection[At]) -> None:
-        expected = self._read_manifest(resource, snapshot)[1]
+    def _load(self, key: "Key", wanted: Collection["Key"]) -> None:
+        """Load a table; none of those that are `wanted` with it makes room for it."""
+        main, other = (key[0], key[1]), (key[-2], key[-1])
         try:
-            with self._file(resource, snapshot, "parquet").open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != expected:
-                    raise SnapshotUnreadable
-                source = pq.ParquetFile(file)
-                size = _size(source)
+            with ExitStack() as files:
+                source = self._open(files, other, "parquet", self._kept(other).digest)
+                tables, sql, size = {"incoming": source}, "SELECT * FROM incoming", _size(source)
+                if len(key) > 2:
+                    mine, theirs = (
+                        self._open(files, at, "entities.parquet", self._kept(at).entities) for at in (main, other)
+                    )
+                    if mine.schema_arrow.metadata != theirs.schema_arrow.metadata:  # words of two kinds match by chance
+                        raise SnapshotUnreadable
+                    tables |= {"mine": mine, "theirs": theirs}
+                    sql = RENUMBERED
                 self._make_room(size, wanted)
                 self._loaded += 1
                 name = f"snapshot_{self._loaded}"
-                self._copy(source, name)
+                self._create(name, sql, tables)
         except (OSError, pa.ArrowException):
             raise SnapshotUnreadable from None
-        self._tables[resource, snapshot] = (name, size)
+        self._tables[key] = (name, size)
 
-    def _copy(self, source: pq.ParquetFile, name: str) -> None:
-        batches = pa.RecordBatchReader.from_batches(source.schema_arrow, source.iter_batches())
+    def _open(self, files: ExitStack, at: At, suffix: str, digest: str) -> pq.ParquetFile:
+        """A file of a snapshot, checked. Raises SnapshotUnreadable, OSError, ArrowException."""
+        file = files.enter_context(self._file(at, suffix).open("rb"))
+        if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+            raise SnapshotUnreadable
+        return pq.ParquetFile(file)
+
+    def _create(self, name: str, sql: str, tables: Mapping[str, pq.ParquetFile]) -> None:
         try:
-            self._duckdb.register("incoming", batches)
-            self._duckdb.execute(f"CREATE TABLE {name} AS SELECT * FROM incoming")  # noqa: S608 our own name
+            for incoming, file in tables.items():
+                batches = pa.RecordBatchReader.from_batches(file.schema_arrow, file.iter_batches())
+                self._duckdb.register(incoming, batches)
+            self._duckdb.execute(f"CREATE TABLE {name} AS {sql}")
         except (duckdb.Error, MemoryError):
             raise EngineFailed from None
         finally:
-            self._duckdb.unregister("incoming")
+            for incoming in tables:
+                self._duckdb.unregister(incoming)
 
-    def _make_room(self, size: int, wanted: Collection[At]) -> None:
-        for at in [at for at in self._tables if at not in wanted]:
+    def _make_room(self, size: int, wanted: Collection["Key"]) -> None:
+        for key in [key for key in self._tables if key not in wanted]:
             if size + sum(size for _, size in self._tables.values()) <= self._room:
                 return
-            self._duckdb.execute(f"DROP TABLE {self._tables.pop(at)[0]}")
+            self._duckdb.execute(f"DROP TABLE {self._tables.pop(key)[0]}")
 
-    def _file(self, resource: str, snapshot: str, suffix: str) -> Path:
+    def _file(self, at: At, suffix: str) -> Path:
+        resource, snapshot = at
         if not (_NAME.fullmatch(resource) and _NAME.fullmatch(snapshot)):
             raise SnapshotUnreadable
         return self._snapshots / resource / f"{snapshot}.{suffix}"

@@ -103,10 +103,16 @@ class Schema:
 
     def only(self, names: "frozenset[str] | set[str]") -> "Schema":
         """The schema of a product that shows only `names`."""
-        return Schema(tuple(column for column in self.columns if column.name in names), self.row_key, whole=False)
+        return _only(self, frozenset(names))
 
     def to_json(self) -> dict[str, Any]:
         return {"columns": [column.to_json() for column in self.columns], "row_key": list(self.row_key)}
+
+
+@lru_cache(maxsize=256)
+def _only(schema: Schema, names: frozenset[str]) -> Schema:
+    """Kept, for every query asks for it, and to look through all domains again takes longer than the query."""
+    return Schema(tuple(column for column in schema.columns if column.name in names), schema.row_key, whole=False)
 
 
 class SchemaError(ValueError):
@@ -122,7 +128,9 @@ class Manifest:
     measures that are null somewhere (None where an older intake did not say).
 
     `unique`, of `open` resources only, are the stored dimensions in which no value is in two rows: by these they may
-    be joined. `looked_up` is the number of rows and keys of what is joined to it, and in no JSON (see query.joins).
+    be joined. Of others, `population` is the one whose entities are known again in its other snapshots, and `one_row`
+    says that no entity has two rows, as the holder declared and intake found: these are joined by the entity.
+    `looked_up` and `matched` are numbers of what is joined to it, by key and by entity, and in no JSON (query.joins).
     """
 
     resource: str
@@ -134,7 +142,10 @@ class Manifest:
     taken_at: str = ""  # RFC 3339, UTC
     with_nulls: tuple[str, ...] | None = None
     unique: tuple[str, ...] = ()
+    population: str = ""
+    one_row: bool = False
     looked_up: int = 0
+    matched: int = 0
 
     def published(self, counts: bool) -> "Manifest":
         """The public one: without what stays in the node and, unless `counts`, without numbers of the data."""
@@ -148,7 +159,9 @@ class Manifest:
             "taken_at": self.taken_at,
         }  # fmt: skip
         found |= {} if self.with_nulls is None else {"with_nulls": list(self.with_nulls)}
-        return found | {"unique": list(self.unique)} if self.unique else found
+        found |= {"unique": list(self.unique)} if self.unique else {}
+        found |= {"population": self.population} if self.population else {}
+        return found | {"one_row": True} if self.one_row else found
 
 
 def nests(schema: Schema, coarse: Column, fine: Column) -> bool:
@@ -231,6 +244,8 @@ def manifest_from_json(value: Mapping[str, Any]) -> Manifest:
             taken_at=str(value.get("taken_at", "")),
             with_nulls=None if value.get("with_nulls") is None else tuple(map(str, value["with_nulls"])),
             unique=tuple(map(str, value.get("unique", ()))),
+            population=str(value.get("population", "")),
+            one_row=value.get("one_row") is True,
         )
     except (KeyError, TypeError) as error:
         raise SchemaError(f"manifest: {error}") from error

@@ -1,6 +1,6 @@
 """A board on which attacks write their scores, printed at the end of the run, and the tables they are played on."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 import pytest
@@ -34,9 +34,6 @@ class Score:
     bound: str
 
 
-BOARD: list[Score] = []
-
-
 @pytest.fixture
 def board(request: pytest.FixtureRequest) -> Write:
     attack = request.node.originalname.removeprefix("test_").replace("_", " ")
@@ -47,7 +44,8 @@ def board(request: pytest.FixtureRequest) -> Write:
     ) -> None:  # fmt: skip
         assert (at_most is None) != (at_least is None)
         bound = f"≤ {at_most:.3f}" if at_least is None else f"≥ {at_least:.3f}"
-        BOARD.append(Score(attack, against, right, chance, trials, bound))
+        score = Score(attack, against, float(right), chance, trials, bound)
+        request.node.user_properties.append(("score", asdict(score)))  # which a worker hands to whoever prints
         if at_most is not None:
             assert at_most < 1, f"{against}: a score of {at_most:.3f} at most is no bound"
             assert right <= at_most, f"{against}: {right:.3f} > {at_most:.3f}"
@@ -59,12 +57,14 @@ def board(request: pytest.FixtureRequest) -> Write:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if not BOARD:
+    reports = [r for some in terminalreporter.stats.values() for r in some if getattr(r, "when", "") == "call"]
+    board = [Score(**said) for report in reports for name, said in report.user_properties if name == "score"]
+    if not board:
         return
     terminalreporter.section("soak" if chance.SOAK else "attacks")
     terminalreporter.write_line("| attack | against | right | by chance | of | bound |")
     terminalreporter.write_line("|---|---|---|---|---|---|")
-    for score in BOARD:
+    for score in sorted(board, key=lambda score: score.attack):
         rates = f"{score.right:.3f} | {score.chance:.3f} | {score.trials} | {score.bound}"
         terminalreporter.write_line(f"| {score.attack} | {score.against} | {rates} |")
 

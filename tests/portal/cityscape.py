@@ -7,12 +7,16 @@ import pytest
 from django.test import Client as Browser
 
 from catalog import registry, versions
-from catalog.models import Authorization, Product, Resource, Version
+from catalog.models import Authorization, Column, Product, Resource, Snapshot, Version
+from catalog.snapshots import COLUMN_FIELDS
 from fixtures import city
 
-COLUMNS = [
+COLUMNS: list[dict[str, Any]] = [
     {"name": "carrier", "kind": "string", "role": "dimension", "domain": ["AA", "UA"], "label_zh": "航空公司",
      "label_en": "carrier"},
+    {"name": "month", "kind": "integer", "role": "dimension", "domain": list(range(1, 15)),
+     "label_zh": "月份", "label_en": "month"},
+    {"name": "delay", "kind": "decimal", "role": "measure", "domain": [], "label_zh": "延误", "label_en": "delay"},
     {"name": "tailnum", "kind": "string", "role": "entity", "domain": [], "label_zh": "飞机", "label_en": "aircraft"},
 ]  # fmt: skip
 
@@ -63,6 +67,7 @@ def scape(db: str) -> Scape:
     domain = city.join(home, "city", "海州市数据域", "Haizhou data domain")
     flights = city.register("flights", "航班运行数据", "Flight operations", people.holder, domain, sector="transport")
     air = city.register("air", "空气质量监测", "Air quality", people.neighbour, domain, sector="environment")
+    take_in(flights)
     full = city.authorize(people, "haizhou-full")
     zone = city.authorize(
         people, "transport-zone", "sector", sector="transport", name_zh="交通专区", name_en="Transport zone",
@@ -78,6 +83,16 @@ def scape(db: str) -> Scape:
         profile="open", threshold=0, use="public_good",
     )  # fmt: skip
     return Scape(people, domain, full, zone, flights, air, delays, quality)
+
+
+def take_in(resource: Resource) -> None:
+    """As if a node had described its snapshot."""
+    manifest = {"schema": {"columns": COLUMNS}}
+    resource.snapshot = Snapshot.objects.create(resource=resource, code="s1", manifest=manifest, policy={}, release="")
+    resource.save(update_fields=["snapshot"])
+    for position, column in enumerate(COLUMNS):
+        said = {field: column[field] for field in COLUMN_FIELDS}
+        Column.objects.create(resource=resource, position=position, **said)
 
 
 def visitor(language: str = "zh-CN") -> Browser:

@@ -14,6 +14,8 @@ from pyotp import TOTP
 
 from catalog.models import Registration
 from exchange.parties.models import Day, Document, User
+from exchange.parties.second_factor import Verified, user_of
+from exchange.portal.persons import KEPT
 from fixtures import city
 from tests.catalog.test_registration import Office, noticed_enough, object_to, office  # noqa: F401
 from tests.portal.test_hall import make_notices
@@ -102,9 +104,14 @@ def clerk(office: Office) -> Browser:  # noqa: F811
     return logged_in(office.clerk)
 
 
-def logged_in(user: User) -> Browser:
+def logged_in(by: User | Verified) -> Browser:
+    """A browser in which the person is logged in, with the second factor shown if `by` is the proof of it."""
     browser = Browser(HTTP_HOST="localhost", headers={"accept-language": "zh-CN"})  # noqa: F811
-    browser.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    browser.force_login(user_of(by), "django.contrib.auth.backends.ModelBackend")
+    if isinstance(by, Verified):
+        session = browser.session
+        session[KEPT] = by.for_session()
+        session.save()
     return browser
 
 
@@ -218,7 +225,7 @@ def test_the_registrars_list_asks_the_database_as_often_for_many_as_for_few(offi
 # What waits for whom, and what was done
 
 
-def work_of(user: User) -> str:
+def work_of(user: User | Verified) -> str:
     return logged_in(user).get("/admin/").content.decode()
 
 

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from exchange.sandbox.orders import Order, OrderKind, Outcome
 from exchange.sandbox.query import Profile
 from exchange.sandbox.schema import Column, Kind, Role, Schema
 from exchange.sandbox.terms import Terms
-from tests import nodes
+from tests import nodes, scratch
 
 KEY = signing_key(Ed25519PrivateKey.from_private_bytes(bytes(32)))
 SCHEMA = Schema(
@@ -94,10 +93,10 @@ class Running:
 
 def make(folder: Path, **settings: Any) -> tuple[Home, dict[str, str]]:
     """A home with snapshots of 1,000 rows: 100 firms, of which 96 in the east and 4 in the west."""
-    other, snapshots = _filled()
+    filled = scratch.once("shops", _take_in)
     home = _empty(folder, **settings)
-    nodes.take_over(home, other)
-    return home, dict(snapshots)
+    nodes.take_over(home, Home(filled / "home"))
+    return home, json.loads((filled / "snapshots.json").read_text())
 
 
 def _empty(folder: Path, **settings: Any) -> Home:
@@ -106,15 +105,14 @@ def _empty(folder: Path, **settings: Any) -> Home:
     return nodes.make_node(folder / "home", populations=POPULATIONS, resources=RESOURCES, exchange_key=x, **settings)
 
 
-@cache
-def _filled() -> tuple[Home, dict[str, str]]:
-    folder = nodes.folder()
+def _take_in(folder: Path) -> None:
     home = _empty(folder)
     rows = [(f"firm{i % 100}", i // 100, "west" if i % 100 < 4 else "east", i) for i in range(1000)]
     source = folder / "source.csv"
     source.write_text("firm,day,town,sales\n" + "".join(",".join(map(str, row)) + "\n" for row in rows))
     schemas = {"shops": SCHEMA, "stalls": SCHEMA.only({"town", "sales"}), "staff": SCHEMA}
-    return home, {name: nodes.take_in(home, name, source, of)["snapshot"] for name, of in schemas.items()}
+    taken = {name: nodes.take_in(home, name, source, of)["snapshot"] for name, of in schemas.items()}
+    (folder / "snapshots.json").write_text(json.dumps(taken))
 
 
 def table(answer: Answer) -> list[dict[str, Any]]:

@@ -12,14 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchange.crypto.keys import b64url, raw
 from exchange.errors import Problem
 from exchange.sandbox import derived, plan, query, sql
 from exchange.sandbox.derived import Period, Rule
 from exchange.sandbox.query import Profile
 from exchange.sandbox.schema import Column, Kind, Manifest, Role, Schema, SchemaError, schema_from_json
 from exchange.sandbox.terms import Terms
-from tests import samples
+from tests import nodes, samples
 from tests.sandbox import snapshots
+from tests.sandbox.shops import KEY, POPULATIONS, ROWS_PER_SECOND, SCHEMA, Running, table
 from tests.sandbox.snapshots import Snapshot
 
 
@@ -323,3 +325,39 @@ def test_a_rule_that_is_no_rule_is_refused(rule: Any) -> None:
         return  # nothing is declared
     with pytest.raises(SchemaError):
         schema_from_json({"columns": [DAY.to_json(), MEASURE.to_json(), column]})
+
+
+# At the node
+
+
+def test_a_bin_is_answered_by_a_holder_who_hides_the_measure(tmp_path: Path) -> None:
+    home = nodes.make_node(
+        tmp_path / "home",
+        populations=POPULATIONS,
+        resources={"shops": {"population": "firms", "columns": ["firm", "size", "scale"]}},
+        exchange_key=b64url(raw(KEY.public)),
+        rows_per_second=ROWS_PER_SECOND,
+    )
+    size = Rule("sales", edges=(0, 250, 500, 1001), labels=("small", "middle", "large"))
+    scale = Rule("size", map=(("small", "low"), ("middle", "low"), ("large", "high")))
+    rules = {"size": size, "scale": scale}
+    derived = [Column(name, Kind.STRING, Role.DIMENSION, derived=rule) for name, rule in rules.items()]
+    schema = Schema((*SCHEMA.columns, *derived), SCHEMA.row_key)
+    source = tmp_path / "source.csv"
+    source.write_text("firm,day,town,sales\n" + "".join(f"firm{i % 100},{i // 100},east,{i}\n" for i in range(1000)))
+    taken = nodes.take_in(home, "shops", source, schema)
+    with nodes.running(home) as process:
+        node = Running(home, process, nodes.client(home), {"shops": taken["snapshot"]})
+        asked = {"measures": [{"function": "count_distinct", "column": "firm"}], "dimensions": ["scale", "size"]}
+        asked |= {"where": None, "rollup": ["scale", "size"]}
+        order = replace(node.order(), query=asked, columns=("firm", "size", "scale"))
+        rows = table(node.send(order))
+        assert [row["level"] for row in rows] == 4 * [0] + 3 * [1] + [2]
+        shown = [(row["scale"], row["size"], row["level"]) for row in rows if row["status"] == "released"]
+        assert shown == [
+            ("low", "small", 0), ("low", "middle", 0), ("high", "large", 0), ("low", None, 1), ("high", None, 1),
+            (None, None, 2),
+        ]  # fmt: skip
+        hidden = {"measures": [{"function": "sum", "column": "sales"}], "dimensions": [], "where": None}
+        assert node.code(replace(node.order(), query=hidden, columns=order.columns))[1] == "column_unknown"
+        assert node.code(replace(node.order(), query=hidden, columns=("firm", "sales")))[1] == "policy_refused"

@@ -22,10 +22,8 @@ from pyarrow import flight
 from exchange.crypto.keys import b64url, from_jwk, raw, signing_key
 from exchange.errors import Problem
 from exchange.sandbox.client import Node
-from exchange.sandbox.derived import Rule
 from exchange.sandbox.node.home import Home
 from exchange.sandbox.orders import OrderKind, Outcome, sign_order
-from exchange.sandbox.schema import Column, Kind, Role, Schema
 from exchange.sandbox.terms import Terms
 from tests import nodes
 from tests.sandbox.shops import (
@@ -36,7 +34,6 @@ from tests.sandbox.shops import (
     PRIVATE,
     RESOURCES,
     ROWS_PER_SECOND,
-    SCHEMA,
     Running,
     make,
     switch,
@@ -57,39 +54,6 @@ def test_a_guarded_answer_is_the_whole_grid_with_small_cells_suppressed(node: Ru
     status = {row["town"]: row["status"] for row in table(answer)}
     assert status == {None: "suppressed", "east": "released", "west": "suppressed"}
     assert (answer.release.cells, answer.release.suppressed) == (3, 2)
-
-
-def test_a_bin_is_answered_by_a_holder_who_hides_the_measure(tmp_path: Path) -> None:
-    home = nodes.make_node(
-        tmp_path / "home",
-        populations=POPULATIONS,
-        resources={"shops": {"population": "firms", "columns": ["firm", "size", "scale"]}},
-        exchange_key=b64url(raw(KEY.public)),
-        rows_per_second=ROWS_PER_SECOND,
-    )
-    size = Rule("sales", edges=(0, 250, 500, 1001), labels=("small", "middle", "large"))
-    scale = Rule("size", map=(("small", "low"), ("middle", "low"), ("large", "high")))
-    rules = {"size": size, "scale": scale}
-    derived = [Column(name, Kind.STRING, Role.DIMENSION, derived=rule) for name, rule in rules.items()]
-    schema = Schema((*SCHEMA.columns, *derived), SCHEMA.row_key)
-    source = tmp_path / "source.csv"
-    source.write_text("firm,day,town,sales\n" + "".join(f"firm{i % 100},{i // 100},east,{i}\n" for i in range(1000)))
-    taken = nodes.take_in(home, "shops", source, schema)
-    with nodes.running(home) as process:
-        node = Running(home, process, nodes.client(home), {"shops": taken["snapshot"]})
-        asked = {"measures": [{"function": "count_distinct", "column": "firm"}], "dimensions": ["scale", "size"]}
-        asked |= {"where": None, "rollup": ["scale", "size"]}
-        order = replace(node.order(), query=asked, columns=("firm", "size", "scale"))
-        rows = table(node.send(order))
-        assert [row["level"] for row in rows] == 4 * [0] + 3 * [1] + [2]
-        shown = [(row["scale"], row["size"], row["level"]) for row in rows if row["status"] == "released"]
-        assert shown == [
-            ("low", "small", 0), ("low", "middle", 0), ("high", "large", 0), ("low", None, 1), ("high", None, 1),
-            (None, None, 2),
-        ]  # fmt: skip
-        hidden = {"measures": [{"function": "sum", "column": "sales"}], "dimensions": [], "where": None}
-        assert node.code(replace(node.order(), query=hidden, columns=order.columns))[1] == "column_unknown"
-        assert node.code(replace(node.order(), query=hidden, columns=("firm", "sales")))[1] == "policy_refused"
 
 
 def test_the_release_says_what_was_spent_and_under_which_policy(node: Running) -> None:

@@ -14,8 +14,11 @@ import pytest
 
 from exchange.crypto.keys import b64url, raw
 from exchange.errors import Problem
+from exchange.sandbox import query, sql
 from exchange.sandbox.node.home import Home
-from exchange.sandbox.orders import Outcome, sign_order
+from exchange.sandbox.orders import Joined, Outcome, sign_order
+from exchange.sandbox.query import Profile
+from exchange.sandbox.schema import Manifest
 from tests import nodes
 from tests.sandbox.shops import (
     KEY,
@@ -93,6 +96,25 @@ def test_what_is_on_its_way_when_the_holder_stops_is_not_released(possessed: Cal
         answer = pool.submit(node.code, node.order())
         patiently(lambda: _debited(node))
         switch(node, "stop")
+        possessed.tell()  # type: ignore[attr-defined]
+        assert answer.result(60) == (Outcome.NOT_EXECUTED, "stopped_by_holder")
+
+
+def test_what_is_on_its_way_when_the_holder_stops_what_it_joins_is_not_released(
+    possessed: Callable[..., Running], tmp_path: Path
+) -> None:
+    node = possessed(gate_debited="wait")
+    source, schema = tmp_path / "towns.csv", SCHEMA.only({"town"})
+    source.write_text("town\neast\nwest\n")
+    snapshot = nodes.take_in(node.home, "empty", source, schema)["snapshot"]
+    others = {"empty": Manifest("empty", snapshot, schema, rows=2, unique=("town",))}
+    text = "SELECT COUNT(*) FROM stalls JOIN empty USING (town)"
+    asked = query.bind(sql.parse(text), SCHEMA, Profile.OPEN, others).query
+    joins = (Joined("empty", "empty", snapshot, ("town",)),)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(node.code, node.open_order(query=query.to_json(asked), joins=joins))
+        patiently(lambda: _debited(node))
+        switch(node, "stop", "empty")
         possessed.tell()  # type: ignore[attr-defined]
         assert answer.result(60) == (Outcome.NOT_EXECUTED, "stopped_by_holder")
 

@@ -128,7 +128,7 @@ def test_each_product_is_paid_by_its_own_licence_in_one_hold_and_one_post(joinin
     assert sum(t.amount for t in shares.filter(joined=None)) == body["price"]["amount"] - CALL
     assert sum(t.amount for t in shares.exclude(joined=None)) == CALL
     holder = shares.exclude(joined=None).get(role="holder")
-    assert holder.credit.party == joining.market.people.operator
+    assert holder.credit.party == joining.market.people.neighbour
     assert joining.calls() == (1, 1)
     assert wrong() == []
 

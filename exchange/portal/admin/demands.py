@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
@@ -11,7 +11,8 @@ from catalog import demands
 from catalog.models import Answer, Demand, Product
 from exchange.parties.accreditation import accredited
 from exchange.parties.acts import parties_of
-from exchange.parties.models import Role
+from exchange.parties.models import Role, User
+from exchange.portal.admin.desks import owned
 from exchange.portal.admin.stepped import Stepped, step
 
 
@@ -38,11 +39,9 @@ class DemandAdmin(Stepped):
         step("take_down", _("Take down")),
     )
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Demand]:
-        rows = super().get_queryset(request)
-        if request.user.is_superuser:
-            return rows
-        return rows.filter(Q(party__in=parties_of(request.user)) | ~Q(state__in=("draft", "withdrawn")))
+    def own(self, user: User) -> Q:
+        """What was withdrawn before it was published stays its author's."""
+        return owned(self.changed_by, user) | (super().own(user) & ~Q(state=Demand.State.WITHDRAWN))
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "moderator":

@@ -73,6 +73,16 @@ class Keys:
         """The 32-bit keys of rows from their words and the numbers (from 0) of their repeats."""
         return (siphash.of_words(self._key, [words, repeats.astype(np.uint64)]) >> np.uint64(32)).astype(np.uint32)
 
+    def matches(self, population: str, heads: Words, tails: Words) -> tuple[Words, Words]:
+        """128 bits for each entity, from its hash: the same in all snapshots of a population, and in no other's."""
+        keys = (self._derived(f"match {half} {population}") for half in ("head", "tail"))
+        first, second = (siphash.of_words(key, [heads, tails]) for key in keys)
+        return first, second
+
+    def matches_mark(self, population: str) -> str:
+        """Tells whether two snapshots have the same words for the same entities, and nothing else."""
+        return self._derived(f"match mark {population}").hex()
+
     @property
     def mark(self) -> str:
         """Tells whether two sets of keys are the same, and nothing else."""

@@ -18,10 +18,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from exchange.sandbox.intake.matching import MATCHES
 from exchange.sandbox.schema import Manifest
 
 ROW_GROUP = 1 << 17
-RANDOM = frozenset({"_key", "_word"})  # columns whose values hardly repeat
+RANDOM = frozenset({"_key", "_word", *MATCHES})  # columns whose values hardly repeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,10 @@ class Places:
 
     def parquet(self, snapshot: str) -> Path:
         return self.snapshots / f"{snapshot}.parquet"
+
+    def entities(self, snapshot: str) -> Path:
+        """By which words its entities are known again in other snapshots of the population."""
+        return self.snapshots / f"{snapshot}.entities.parquet"
 
     def private(self, snapshot: str) -> Path:
         return self.snapshots / f"{snapshot}.json"
@@ -138,9 +143,9 @@ def publish(manifest: Manifest, counts: bool, report: dict[str, Any], places: Pl
     `counts` says whether the public manifest may tell numbers of the data.
     """
     snapshot = manifest.snapshot
-    with places.parquet(snapshot).open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    _write_json(places.private(snapshot), manifest.to_json() | {"sha256": digest})
+    digests = {"sha256": _digest(places.parquet(snapshot))}
+    digests |= {"entities_sha256": _digest(places.entities(snapshot))} if manifest.population else {}
+    _write_json(places.private(snapshot), manifest.to_json() | digests)
     _write_json(places.report(snapshot), report)
     _write_json(places.public(snapshot), manifest.published(counts).to_json())
     for folder in (places.snapshots, places.manifests, places.intake):
@@ -150,6 +155,11 @@ def publish(manifest: Manifest, counts: bool, report: dict[str, Any], places: Pl
     _write(places.manifests / "current", snapshot.encode())
     _sync(places.manifests)
     sys.audit("sluice.intake.published", snapshot)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write_json(path: Path, value: object) -> None:

@@ -7,6 +7,7 @@ sorts it as the vault likes it and writes it. No step holds more than some batch
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from exchange.ids import new_id
 from exchange.sandbox.intake import earlier, spool
 from exchange.sandbox.intake.earlier import MARK, Earlier
 from exchange.sandbox.intake.keys import Keys
+from exchange.sandbox.intake.matching import matches
 from exchange.sandbox.intake.numbering import LARGE, NEW, Numbering
 from exchange.sandbox.intake.progress import Progress
 from exchange.sandbox.intake.publish import Places, Table, publish, write_all
@@ -57,7 +59,8 @@ class Task:
     """What is to become of a source: the new snapshot of `resource`, or, with `append`, its newest rows.
 
     `least_batch` is the fewest entities, new or with new rows, that may be added at once; `most_rows` the most
-    rows that the snapshot may have (0: any number).
+    rows that the snapshot may have (0: any number); with `one_row` no entity has two. `population` is the one that
+    is protected, whose entities are to be known again in other snapshots.
     """
 
     resource: str
@@ -66,6 +69,8 @@ class Task:
     append: bool = False
     least_batch: int = 0
     most_rows: int = 0
+    one_row: bool = False
+    population: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +142,8 @@ class _Intake:
         if numbering and before and numbering.touched < task.least_batch:
             raise IntakeRefused(f"the file adds to fewer than {task.least_batch} entities, the holder's least_batch; "
                                 "wait until there are more")  # fmt: skip
+        if task.one_row and (numbering is None or numbering.most_rows > 1):
+            raise IntakeRefused("an entity has several rows, where the holder declares one_row")
         domains = rows.domains() if task.profile is Profile.OPEN else {}
         unique = Unique({name: len(values) for name, values in domains.items()})
         table = self._write(rows, sorter, numbering is not None, unique)
@@ -153,6 +160,8 @@ class _Intake:
             taken_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             with_nulls=tuple(column.name for column in stored(schema) if column.name in table.with_nulls),
             unique=unique.names,
+            population=task.population if numbering else "",
+            one_row=task.one_row,
         )
         report = self._report(file, rows, manifest, before, time.monotonic() - start)
         publish(manifest, task.profile is not Profile.PRIVATE, report.to_json(), self.places)
@@ -189,23 +198,31 @@ class _Intake:
             return None
         self.progress.say("sorting by entity")
         numbering = Numbering(self.keys, self.folder, self.area.large_entity)
+        marks = {MARK: self.keys.matches_mark(self.task.population)}
         with (
             spool.read(self.folder / "rows") as reader,
             Table(self.places.known(self.snapshot), {MARK: self.keys.mark}) as known,
+            Table(self.places.entities(self.snapshot), marks) if self.task.population else nullcontext() as entities,
         ):
             order = numbering.order(reader.schema.names)
             numbered = numbering.run(sorter.ordered(reader, order), sorter)
-            spool.write(self.folder / "numbered", self._settled(rows, numbered, known))
+            spool.write(self.folder / "numbered", self._settled(rows, numbered, known, entities))
         (self.folder / "rows").unlink()
         sys.audit("sluice.intake.numbered", self.snapshot)
         return numbering
 
     def _settled(
-        self, rows: Rows, numbered: Iterable[tuple[pa.RecordBatch, pa.RecordBatch]], known: Table
+        self,
+        rows: Rows,
+        numbered: Iterable[tuple[pa.RecordBatch, pa.RecordBatch]],
+        known: Table,
+        entities: Table | None,
     ) -> Iterator[pa.RecordBatch]:
-        """Rows with their final codes; what is known of them goes into its own file."""
+        """Rows with their final codes; what is known of them, and of their entities, goes into files of its own."""
         for batch, hashes in numbered:
             known.write(hashes)
+            if entities is not None:
+                entities.write(matches(hashes, self.keys, self.task.population))
             yield rows.settle(batch)
             self.progress.rows("numbering", known.rows)
 

@@ -200,7 +200,7 @@ class Execution:
             except VaultDied:
                 run = self._again(request, task, until)
             sys.audit("sluice.gate.ran", release.order)
-            if self._manifests.stopped(str(request["resource"])):  # meanwhile
+            if any(map(self._manifests.stopped, task.resources)):  # meanwhile
                 run = replace(run, outcome=Outcome.NOT_EXECUTED, code="stopped_by_holder", cells=None)
             kept = self._keep(entry, replace(release, issued_at=int(leaves_at)), task, run)
             if task.deadline:
@@ -283,6 +283,7 @@ class Execution:
                 "threshold": whom.threshold, "dominance": whom.dominance, "p_ratio": whom.p_ratio,
                 "budget": whom.budget, "budget_per_day": whom.budget_per_day, "delta": whom.delta,
                 "spent": self._journal.spent(whom.name), "columns": sorted(offered.columns),
+                "joins": sorted(offered.joins),
             },
         }  # fmt: skip
 

@@ -225,6 +225,12 @@ SAMPLE_POLICY = """\
 # population = "aircraft"
 # columns = ["carrier", "origin", "month", "dep_delay"]
 # most_rows = 1000000           needed on private: how many rows a snapshot has at most
+# joins = ["registry"]          what may be joined to it by the entity: its columns then cut these rows too
+#
+# [resources.registry]
+# population = "aircraft"
+# columns = ["maker", "year"]
+# one_row = true                no entity has two rows; a file in which one has is not taken in
 #
 # Who may send orders, with the exchange's public Ed25519 key (the JWK's member x):
 # [exchanges.sluice]

@@ -30,7 +30,7 @@ MOST_NUMBER = 2**53 - 1  # RFC 8785 §3.2.2.3
 @dataclass(frozen=True, slots=True)
 class Task:
     """An order that may run. `deadline` is in seconds from its start, 0.0 for none; `plan` names the query
-    with its terms on its snapshot, to block it after an overrun."""
+    with its terms on its snapshot, to block it after an overrun; `resources` are all that it reads."""
 
     population: Population
     manifest: Manifest
@@ -39,6 +39,7 @@ class Task:
     shape: Shape
     deadline: float
     plan: str
+    resources: tuple[str, ...]
 
 
 def check_form(order: Order) -> None:
@@ -80,9 +81,15 @@ def task(
     terms = order.terms
     if terms is None:
         raise Problem("field_invalid", "a query names its terms")
+    others = others or {}
     if population.profile is Profile.PRIVATE:  # how many rows there are is not public: the declared number rules
         manifest = replace(manifest, rows=policy.offered(law, order.resource).most_rows)
-    manifest = _joined(order, law, manifest, others or {})
+        declared = {each.name: policy.offered(law, each.resource).most_rows for each in order.joins}
+        others = {
+            name: replace(other, rows=declared[name]) if other.population and name in declared else other
+            for name, other in others.items()
+        }
+    manifest = _joined(order, law, manifest, others)
     entity = manifest.schema.entity
     columns = {*order.columns, entity.name} if entity else set(order.columns)
     columns |= {f"{each.name}.{name}" for each in order.joins for name in each.columns}
@@ -105,17 +112,18 @@ def task(
         shape=plan.shape(asked, manifest, terms),
         deadline=plan.deadline(asked, manifest, terms, capacity.rows_per_second, capacity.start_ms),
         plan=digest(json.dumps(parts, sort_keys=True).encode()),
+        resources=(order.resource, *(each.resource for each in order.joins)),
     )
 
 
 def _joined(order: Order, law: Policy, manifest: Manifest, others: Mapping[str, Manifest]) -> Manifest:
-    """`manifest` with what the order joins: open, by columns that are offered. Raises Problem."""
+    """`manifest` with what the order joins: what may be, by columns that are offered. Raises Problem."""
     joins, named = query.joins_from_json(order.query), {each.name: each for each in order.joins}
     if [join.name for join in joins] != sorted(named) or len(named) < len(order.joins):
         raise Problem("field_invalid", "an order names the snapshot of each join, once")
     for join in joins:
         each = named[join.name]
-        policy.check_joined(law, each)
+        policy.check_joined(law, order.resource, each)
         if not JOIN.fullmatch(join.name) or join.on not in order.columns or join.key not in each.columns:
             raise Problem("policy_refused", "a join is not by columns that are offered")
     return query.joined(manifest, joins, others)

@@ -65,6 +65,8 @@ class Resource:
     population: Population
     columns: frozenset[str]
     most_rows: int = 0  # of a snapshot, declared; on `private` the real number is not public
+    one_row: bool = False  # no entity has two rows; intake takes nothing else in
+    joins: frozenset[str] = frozenset()  # resources of the population that may be joined to it by the entity
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,8 @@ def parse(data: bytes) -> Policy:
         raise BadConfiguration(f"policy.toml: unknown table {min(unknown)!r}")
     populations = {name: _population(name, table) for name, table in _tables(document, "populations")}
     resources = {name: _resource(name, table, populations) for name, table in _tables(document, "resources")}
+    for name, resource in resources.items():
+        _check_joins(name, resource, resources)
     exchanges = {name: _exchange(name, table) for name, table in _tables(document, "exchanges")}
     return Policy(resources, exchanges, hashlib.sha256(data).hexdigest())
 
@@ -124,12 +128,14 @@ def check(policy: Policy, order: Order, schema: Schema) -> Population:
     return population
 
 
-def check_joined(policy: Policy, joined: Joined) -> None:
-    """Raises Problem unless a table may be joined to others: it is about nobody, and its columns are offered."""
-    resource = offered(policy, joined.resource)
-    if resource.population.profile is not Profile.OPEN or resource.population.budget:
-        raise Problem("join_not_allowed", "what is joined is open, and its queries are not limited")
-    if set(joined.columns) - resource.columns:
+def check_joined(policy: Policy, resource: str, joined: Joined) -> None:
+    """Raises Problem unless a table may be joined to `resource`: it is about nobody, or the holder names it there;
+    and its columns are offered."""
+    other = offered(policy, joined.resource)
+    nobody = other.population.profile is Profile.OPEN and not other.population.budget
+    if not nobody and joined.resource not in offered(policy, resource).joins:
+        raise Problem("join_not_allowed", "what is joined is open and its queries not limited, or the holder names it")
+    if set(joined.columns) - other.columns - ({other.population.entity} - {""}):
         raise Problem("policy_refused", "a column is not offered")
 
 
@@ -167,6 +173,9 @@ _POPULATION = {
 }  # fmt: skip
 
 
+_RESOURCE = {"population": str, "columns": list, "most_rows": int, "one_row": bool, "joins": list}
+
+
 def _population(name: str, table: dict[str, Any]) -> Population:
     where = f"policy.toml: populations.{name}"
     _typed(table, _POPULATION, where)
@@ -190,16 +199,31 @@ def _population(name: str, table: dict[str, Any]) -> Population:
 
 def _resource(name: str, table: dict[str, Any], populations: dict[str, Population]) -> Resource:
     where = f"policy.toml: resources.{name}"
-    _typed(table, {"population": str, "columns": list, "most_rows": int}, where)
+    _typed(table, _RESOURCE, where)
     if table.get("population") not in populations:
         raise BadConfiguration(f"{where}: population names none of the populations")
-    columns = table.get("columns", [])
+    columns, joins = table.get("columns", []), table.get("joins", [])
     if not columns or not all(isinstance(column, str) for column in columns):
         raise BadConfiguration(f"{where}: columns is a list of column names")
+    if not all(isinstance(name, str) for name in joins):
+        raise BadConfiguration(f"{where}: joins is a list of resources")
     population, most_rows = populations[table["population"]], table.get("most_rows", 0)
     if population.profile is Profile.PRIVATE and not most_rows:
         raise BadConfiguration(f"{where}: on private, most_rows declares how many rows a snapshot has at most")
-    return Resource(population, frozenset(columns), most_rows)
+    one_row = table.get("one_row", False)
+    if one_row and population.profile is Profile.OPEN:
+        raise BadConfiguration(f"{where}: one_row is about an entity, and nobody is protected here")
+    return Resource(population, frozenset(columns), most_rows, one_row, frozenset(joins))
+
+
+def _check_joins(name: str, resource: Resource, resources: dict[str, Resource]) -> None:
+    """Raises BadConfiguration unless what may be joined by the entity is about the same, and has one row of each."""
+    for joined in sorted(resource.joins):
+        where, other = f"policy.toml: resources.{name}: joins: {joined}", resources.get(joined)
+        if other is None or joined == name:
+            raise BadConfiguration(f"{where} is no other resource")
+        if other.population is not resource.population or not other.one_row:
+            raise BadConfiguration(f"{where} is not of the same population with one_row")
 
 
 def _exchange(name: str, table: dict[str, Any]) -> Ed25519PublicKey:

@@ -68,14 +68,18 @@ def _take(
     from exchange.errors import Problem
     from exchange.sandbox import intake
     from exchange.sandbox.node import policy
+    from exchange.sandbox.query import Profile
     from exchange.sandbox.schema import SchemaError, schema_from_json
 
     progress = intake.Progress(sys.stderr)
     try:
         offered = policy.offered(policy.parse(law), resource)
-        profile, least = offered.population.profile, offered.population.least_batch
+        whom, profile = offered.population, offered.population.profile
         schema = schema_from_json(json.loads(declared))
-        task = intake.Task(resource, schema, profile, append, least, offered.most_rows)
+        task = intake.Task(
+            resource, schema, profile, append, whom.least_batch, offered.most_rows, offered.one_row,
+            population="" if profile is Profile.OPEN else whom.name,
+        )  # fmt: skip
         progress.say(f"{'adding' if append else 'reading'} {source.name} as {resource} ({profile.value})")
         area = intake.Area(home.snapshots, home.manifests, home.intake, memory_mb * 3 // 4, threads)
         report = intake.take_in(source, task, area, secret, progress)

@@ -1,7 +1,8 @@
 """The table a joined query is run on. Pure: no Django, no I/O.
 
 Of each joined table one row is made for each value of its key, whatever the table holds: so a join multiplies no row
-by the form of its SQL, and not only because intake found the key to be unique.
+by the form of its SQL, and not only because intake found the key to be unique. A table joined by the entity comes
+with its entities under the numbers that they have in the main one (engine).
 """
 
 from collections.abc import Mapping
@@ -31,13 +32,17 @@ def _side(join: Join, number: int, used: list[Column], schema: Schema, table: st
 
     A key that the main table cannot have is null, and equals nothing.
     """
-    on, key = column_of(schema, join.on), column_of(schema, f"{join.name}.{join.key}")
-    same, value, name = matches(key, on), f'"{own(key)}"', f'"{number}.key"'
-    value = value if same == list(range(1, len(same) + 1)) else recoded(value, same)
+    on, name = column_of(schema, join.on), f'"{number}.key"'
+    value = stored(on) if on.role is Role.ENTITY else _recoded(column_of(schema, f"{join.name}.{join.key}"), on)
     keyed = f"SELECT *, nullif({value}, 0) AS {name} FROM {table}"  # noqa: S608 declared names
     held = [name, *(f'max("{own(column)}") AS {stored(column)}' for column in used)]
     rows = f"SELECT {', '.join(held)} FROM ({keyed}) GROUP BY {name}"  # noqa: S608
     return f"{'' if join.inner else 'LEFT '}JOIN ({rows}) ON {code(on, schema)} = {name}"
+
+
+def _recoded(key: Column, on: Column) -> str:
+    same, value = matches(key, on), f'"{own(key)}"'
+    return value if same == list(range(1, len(same) + 1)) else recoded(value, same)
 
 
 def _shown(column: Column) -> str:

@@ -4,7 +4,7 @@ A plan that fits in memory with some data and not with other data would tell whi
 refuses one for which it might not suffice, by public figures alone. Measured on DuckDB 2.0 with 0.3 and 1 million
 entities: grouping by entity takes 90 to 101 bytes a group for one total, 141 for four and 221 for ten, with one thread
 or two; what is reckoned with here is half as much again. A key of a joined table takes 44 to 73 bytes with one of its
-columns and 80 to 105 with six.
+columns and 80 to 105 with six; an entity or row of a table joined by the entity, with two columns, less than 90.
 """
 
 from dataclasses import replace
@@ -38,9 +38,10 @@ def needed(query: AggregateQuery, manifest: Manifest, terms: Terms, threads: int
 
 
 def _lookups(manifest: Manifest) -> int:
-    """Of what is joined: a group for each key, and its table, which may be beyond what snapshots have room for."""
+    """Of what is joined: a group for each key or entity, and its table, which may be beyond what snapshots have room
+    for."""
     columns = sum(column.joined and column.derived is None for column in manifest.schema.columns)
-    return manifest.looked_up * (GROUP + (STATE + VALUE) * columns)
+    return (manifest.looked_up + manifest.matched) * (GROUP + (STATE + VALUE) * columns)
 
 
 def _set(column: Column | None, manifest: Manifest, size: int, number: int, threads: int) -> int:

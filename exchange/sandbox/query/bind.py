@@ -187,7 +187,7 @@ class Rules:
                 return self.profile is Profile.OPEN or column.role is Role.ENTITY
             case Function.SUM | Function.AVG | Function.VARIANCE | Function.STDDEV | Function.QUANTILE:
                 # On `guarded`, noise follows from records and measure: weights of a buyer's own making, in a table
-                # anybody may offer, would draw it anew for the same records.
+                # anybody may offer, would draw it anew for the same records. So would another holder's measures.
                 return column.role is Role.MEASURE and not (column.joined and self.profile is Profile.GUARDED)
 
     def _refuse_measure(self, function: Function, column: Column) -> None:

@@ -1,8 +1,10 @@
-"""Joins: a product with `open` ones that have one row for each value of a key. Pure: no Django, no I/O.
+"""Joins: a product with others that have one row for each value of a key, or for each entity. Pure: no Django, no I/O.
 
-Such a table is a public function of its key. So a joined column is to the main product what a derived dimension is:
-its domain is public, no row is multiplied or seen twice, and grid, sensitivity, threshold and deadline hold as they
-do without the join. Which tables those are is known before any query: intake finds out, and the manifest says it.
+An `open` table with one row for each value of a key is a public function of its key. So a joined column is to the main
+product what a derived dimension is: its domain is public, no row is multiplied or seen twice, and grid, sensitivity,
+threshold and deadline hold as they do without the join. A table about the same population with one row for each entity
+is a function of the entity: a joined column is what it would be if it stood in every row of the entity. Which tables
+those are is known before any query: intake finds out, and the manifest says it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +17,10 @@ from exchange.sandbox.schema import Column, Manifest, Role, Schema, codes
 MAX_JOINS = 4
 MAX_LOOKED_UP = 1_000_000  # rows and keys of what one query joins: some ten seconds of a deadline
 HINT = "a product is joined ON one of its dimensions = the key of an open product that has one row for each key"
+ENTITY_HINT = (
+    "two products about one population are joined ON the entity of both, if the holder's policy names the joined one, "
+    "which has one row for each entity"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +47,17 @@ def joined(manifest: Manifest, joins: Sequence[Join], others: Mapping[str, Manif
     with_nulls = manifest.with_nulls
     if with_nulls is not None:
         with_nulls += tuple(c.name for c in schema.columns if c.joined and c.role is Role.MEASURE)
-    looked_up = sum(others[join.name].rows + _keys(schema, join) for join in joins)
+    matched = 0
+    for join in (join for join in joins if by_entity(join, schema)):
+        if others[join.name].population != manifest.population:
+            raise Problem("join_not_allowed", f"{product_of(join)} is about another population", ENTITY_HINT)
+        matched = others[join.name].rows + (manifest.entities or manifest.rows)
+    keyed = [join for join in joins if not by_entity(join, schema)]
+    looked_up = sum(others[join.name].rows + _keys(schema, join) for join in keyed)
     if looked_up > MAX_LOOKED_UP:
         detail = f"{looked_up} rows and keys are too many to be joined, at most {MAX_LOOKED_UP} are"
         raise Problem("join_not_allowed", detail, HINT)
-    return replace(manifest, schema=schema, with_nulls=with_nulls, looked_up=looked_up)
+    return replace(manifest, schema=schema, with_nulls=with_nulls, looked_up=looked_up, matched=matched)
 
 
 def joined_schema(schema: Schema, joins: Sequence[Join], others: Mapping[str, Manifest]) -> Schema:
@@ -54,8 +66,16 @@ def joined_schema(schema: Schema, joins: Sequence[Join], others: Mapping[str, Ma
         return schema
     for join in joins:
         _check(schema, join, others)
+    if sum(by_entity(join, schema) for join in joins) > 1:
+        raise Problem("join_not_allowed", "more than one product is joined by the entity", ENTITY_HINT)
     added = [column for join in joins for column in _columns(join, others[join.name].schema)]
     return Schema((*schema.columns, *added), schema.row_key, whole=False)
+
+
+def by_entity(join: Join, schema: Schema) -> bool:
+    """Whether a join is with a table about the same entities; `schema` is the main product's, or the joined one."""
+    entity = schema.entity
+    return entity is not None and entity.name == join.on
 
 
 def product_of(join: Join) -> str:
@@ -115,6 +135,9 @@ def _check(schema: Schema, join: Join, others: Mapping[str, Manifest]) -> None:
     if other is None:
         raise Problem("join_not_allowed", "a join names no table", HINT)
     on, key = schema.get(join.on), other.schema.get(join.key)
+    if on is not None and on.role is Role.ENTITY:
+        _check_entity(join, key, other)
+        return
     if on is None or on.role is not Role.DIMENSION or on.joined:
         raise Problem("join_not_allowed", f"{join.on[:63]!r} is no dimension of the product to join on", HINT)
     unique = [name for name in other.unique if other.schema.get(name)]
@@ -124,3 +147,16 @@ def _check(schema: Schema, join: Join, others: Mapping[str, Manifest]) -> None:
         raise Problem("join_not_allowed", detail, found)
     if on.kind is not key.kind:
         raise Problem("join_not_allowed", f"{join.on} and {join.key} are of different kinds", HINT)
+
+
+def _check_entity(join: Join, key: Column | None, other: Manifest) -> None:
+    """Raises Problem unless `join` finds at most one row of the same entity, by what is public."""
+    product = product_of(join)
+    if key is None or key.role is not Role.ENTITY:
+        raise Problem("join_not_allowed", f"{join.key[:63]!r} is not the entity of {product}", ENTITY_HINT)
+    if not other.population:
+        hint = "open data are about nobody; where it protects somebody, its holder takes the data in again"
+        raise Problem("join_not_allowed", f"the snapshot of {product} does not tell its entities", hint)
+    if not other.one_row:
+        detail = f"{product} is not declared to have one row for each entity"
+        raise Problem("join_not_allowed", detail, "ask FROM it, and join the one that has")

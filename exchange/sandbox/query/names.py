@@ -76,7 +76,12 @@ class _Names:
         return self._name(having[0], written) if having else written
 
     def _name(self, table: str, column: str) -> str:
-        return f"{self.joins[table].name}.{column}" if table in self.joins else column
+        if table not in self.joins:
+            return column
+        join = self.joins[table]
+        if join.inner and column == join.key and _is_entity(self.schemas[table], column):
+            return join.on  # in the rows that are left it is the same, and so is its name
+        return f"{join.name}.{column}"
 
     def _one_key(self, column: str, having: list[str]) -> bool:
         """Whether all are joined on `column` by `column`, so that it is the same in all, as after USING."""
@@ -84,6 +89,10 @@ class _Names:
         return main not in self.joins and all(
             self.joins[table].on == column == self.joins[table].key for table in others
         )
+
+
+def _is_entity(schema: Schema, column: str) -> bool:
+    return schema.entity is not None and schema.entity.name == column
 
 
 def _sides(asked: Asked, main: str, schemas: Mapping[str, Schema]) -> tuple[str, str]:

@@ -176,7 +176,7 @@ def parse_json(value: object) -> Question:
     condition = None if where is None else _condition(where, 0)
     rollup = tuple(_dimension(name) for name in _list(body.get("rollup", []), "rollup"))
     shown = tuple(dimension_item(group) for group in groups + rollup) + measures
-    joins = tuple(_asked(join) for join in _list(body.get("join", []), "join"))
+    joins = tuple(_asked(join, product) for join in _list(body.get("join", []), "join"))
     check_number(len(joins))
     return Question(product, shown, groups, condition, _view(body), rollup, joins)
 
@@ -188,15 +188,16 @@ def _product(body: dict[str, object]) -> str:
     return product
 
 
-def _asked(value: object) -> Asked:
+def _asked(value: object, main: str) -> Asked:
     body = _members(value, {"product", "on", "keep", "as"}, "a join")
     product, on, keep = _product(body), body.get("on"), body.get("keep", "matched")
     name = _text(body.get("as", product), "as")
     if not isinstance(on, dict) or len(on) != 1 or keep not in ("matched", "all"):
         raise Problem("field_invalid", "join: on is one column and its key, keep is matched or all")
     column, key = next(iter(on.items()))
-    key = _text(key, "on")
-    return Asked(product, name, (_text(column, "on"), key if "." in key else f"{name}.{key}"), keep == "matched")
+    sides = ((main, column), (name, _text(key, "on")))
+    one, other = (column if "." in column else f"{table}.{column}" for table, column in sides)
+    return Asked(product, name, (one, other), keep == "matched")
 
 
 def dimension_item(group: str | Truncated, label: str = "") -> Item:

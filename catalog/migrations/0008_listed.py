@@ -5,7 +5,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('catalog', '0004_versions'),
-        ('catalog', '0005_hall'),
+        ('catalog', '0007_sources'),
     ]
 
     operations = [
