@@ -115,7 +115,6 @@ class Composing(DraftForm):
         groups = grouped(self.manifest)
         for name in COLUMNS:
             self.fields[name].choices = [(column.name, labelled(column)) for column in groups[name]]
-            self.fields[name].help_text = "" if groups[name] else _("None to choose from yet.")
             self.initial.setdefault(name, [column.name for column in groups[name] if column.name in chosen])
 
     def _strictness(self) -> None:
@@ -130,8 +129,6 @@ class Composing(DraftForm):
         self.fields["threshold"].validators.append(forms.fields.validators.MinValueValidator(threshold))
         if self.instance._state.adding:
             self.initial.setdefault("threshold", threshold or 10)
-        if self.policy:
-            self.fields["profile"].help_text = law(self.policy)
 
     def _chosen(self, name: str) -> Any:
         """What is chosen in a field, whatever else the form lacks; None for nothing, and for what is not offered."""
@@ -277,6 +274,7 @@ def preview(code: str, made: Composition | None, found: Manifest | None, policy:
     price = budget.shown(made.rho, policy["delta"]) if made.profile is Profile.PRIVATE and policy.get("delta") else None
     return {
         "offering": told,
+        "law": law(policy) if policy else "",
         "dimensions": [shown(each.column, each.examples, each.values) for each in told.dimensions],
         "bins": [shown(each.column, each.examples, each.values) for each in told.bins],
         "measures": [shown(each.column) | {"functions": each.functions} for each in told.measures],
