@@ -114,7 +114,8 @@ class Chain:
             if other.about_nobody:
                 continue
             if not self.policy.get("population") or other.policy.get("population") != self.policy["population"]:
-                raise Problem("join_not_allowed", f"{code} is not open, nor about the same population", HINT)
+                detail = f"{code} is not open, nor about the same population"
+                raise Problem("join_not_allowed", detail, f"{HINT}; {ENTITY_HINT}")
             if other.resource.code not in self.policy.get("joins", ()):
                 detail = f"the holder's policy does not name {code} as what may be joined to {self.product.code}"
                 raise Problem("join_not_allowed", detail, ENTITY_HINT)

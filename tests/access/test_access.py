@@ -152,6 +152,9 @@ STEPPED = {
     "parties.accreditation": "",
 }  # fmt: skip
 STEP = "<path:object_id>/step/<slug:name>/"
+# Lists that go out, to whoever sees the list, and come in, from whoever may add.
+IN_AND_OUT = ("export/", "import/", "process_import/")
+TABLES = {"catalog.resource": IN_AND_OUT, "catalog.dataitem": IN_AND_OUT, "catalog.product": ("export/",)}
 
 
 @dataclass(frozen=True)
@@ -246,6 +249,7 @@ def model_routes() -> dict[str, str]:
     models = (*ADMIN, *ROOT_ONLY)
     pages = [(model, page) for model in models for page in MODEL_PAGES]
     pages += [(model, STEP) for model in STEPPED]
+    pages += [(model, page) for model, tables in TABLES.items() for page in tables]
     return {f"admin/{model.replace('.', '/')}/{page}": model for model, page in pages}
 
 
@@ -335,11 +339,13 @@ def expected(model: str, page: str, who: str) -> int:
         return 200 if who in STEPPED[model].split() else 302
     if page == "delete":
         return 200 if (model, who) in MAY_DELETE else 403
-    if page == "add" and who not in adds.split():
+    if page == "process_import":
+        return 405  # by POST only
+    if page in ("add", "import") and who not in adds.split():
         return 403
     if model in ROOT_ONLY and who != "root":
         return 403
-    return 200 if page in ("list", "add") or who in finds.split() else 302
+    return 200 if page in ("list", "add", "import", "export") or who in finds.split() else 302
 
 
 def test_each_person_finds_their_own_objects_in_the_admin_only(pages: dict[tuple[str, str], dict[str, int]]) -> None:

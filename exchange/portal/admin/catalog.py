@@ -21,6 +21,7 @@ from exchange.parties.acts import parties_of
 from exchange.parties.models import Role
 from exchange.portal.admin.desks import ReadOnly, Registered, transition
 from exchange.portal.admin.stepped import Stepped, step
+from exchange.portal.admin.tables import Imported, ResourceTable
 
 
 class ColumnsInline(TabularInline):
@@ -37,7 +38,8 @@ class ColumnsInline(TabularInline):
 
 
 @admin.register(Resource)
-class ResourceAdmin(Registered):
+class ResourceAdmin(Imported, Registered):
+    resource_classes = (ResourceTable,)
     party_paths = ("holder",)
     may_add_as = (Role.HOLDER,)
     changed_by = ("holder",)

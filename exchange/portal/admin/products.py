@@ -22,6 +22,7 @@ from exchange.parties.models import Role, User
 from exchange.portal.admin import composing, reviewing
 from exchange.portal.admin.desks import DraftForm, OwnObjects, Refused, owned
 from exchange.portal.admin.stepped import Stepped, step
+from exchange.portal.admin.tables import Exported, ProductTable
 from exchange.portal.persons import person
 from exchange.portal.texts import told
 from licensing import succession
@@ -53,8 +54,10 @@ class VersionsInline(TabularInline):
 
 
 @admin.register(Product)
-class ProductAdmin(Stepped):
+class ProductAdmin(Exported, Stepped):
     """What is offered. Nothing is edited here: a product's terms are those of its live version."""
+
+    resource_classes = (ProductTable,)
 
     take = staticmethod(versions.do_product_step)
     party_paths = ("merchant",)
