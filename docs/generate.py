@@ -53,6 +53,8 @@ def states_page() -> str:
         "Implementation plan": machines.PLAN,
         "Authorization": machines.AUTHORIZATION,
         "Sub-licence": machines.SUB_LICENCE,
+        "Product": machines.PRODUCT,
+        "Version of a product": machines.VERSION,
         "Demand": machines.DEMAND,
         "Answer to a demand": machines.ANSWER,
         "Application for accreditation": parties.APPLICATION,

@@ -17,7 +17,7 @@ from exchange.steps import CLOCK
 DONE = {
     "opened": _("opened"), "edited": _("edited"), "created": _("created"), "changed": _("changed"),
     "adopted": _("taken over"), "cancel": _("cancelled"), "expire": _("expired"), "replace": _("replaced"),
-    "made": _("made"),
+    "made": _("made"), "sampled": _("sample questions asked"),
 }  # fmt: skip
 
 

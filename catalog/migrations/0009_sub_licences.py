@@ -20,7 +20,7 @@ def take_over(apps, _editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalog', '0007_sources'),
+        ('catalog', '0008_listed'),
         ('parties', '0005_onboarding'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
