@@ -14,7 +14,8 @@ from catalog.models import Answer, Demand, Product
 from exchange.errors import Problem
 from exchange.parties import acts, notices
 from exchange.parties.accreditation import is_accredited
-from exchange.parties.models import Party, Role, User
+from exchange.parties.acts import By
+from exchange.parties.models import Party, Role
 
 BOARD = Demand.objects.filter(state=Demand.State.PUBLISHED).select_related("party")
 """What the public sees."""
@@ -28,7 +29,7 @@ _CONTACT = re.compile(
 )
 
 
-def do_open(demand: Demand, by: User) -> Demand:
+def do_open(demand: Demand, by: By) -> Demand:
     """Save a new demand as a draft. Raises Problem party_not_accredited, not_allowed."""
     _check_mine(demand.party, by)
     _check_role(demand.party, (Role.BUYER,))
@@ -40,12 +41,12 @@ def do_open(demand: Demand, by: User) -> Demand:
     return demand
 
 
-def do_step(demand: Demand, name: str, by: User | None, reason: str = "") -> Demand:
+def do_step(demand: Demand, name: str, by: By, reason: str = "") -> Demand:
     """Take a step of machines.DEMAND. Raises Problem."""
     return acts.take(demand, name, by, reason, _BEFORE.get(name), _after(name, reason))[0]
 
 
-def do_answer(answer: Answer, by: User) -> Answer:
+def do_answer(answer: Answer, by: By) -> Answer:
     """Answer a demand that is on the board.
 
     Raises Problem step_not_possible where it is not, party_not_accredited, not_allowed for one's own demand and for a
@@ -59,7 +60,8 @@ def do_answer(answer: Answer, by: User) -> Answer:
             if demand.state != Demand.State.PUBLISHED:
                 raise Problem("step_not_possible")
             _check_answer(answer, demand)
-            answer.state, answer.made_on, answer.submitted_by = answer.machine.first, timezone.localdate(), by
+            answer.state, answer.made_on = answer.machine.first, timezone.localdate()
+            answer.submitted_by = acts.person_of(by)
             answer.save(force_insert=True)
             acts.record(answer, "answer.made", by)
             _tell(demand.party, "answer", demand, "收到应答", "there is an answer")
@@ -68,7 +70,7 @@ def do_answer(answer: Answer, by: User) -> Answer:
     return answer
 
 
-def do_decide(answer: Answer, name: str, by: User | None, reason: str = "") -> Answer:
+def do_decide(answer: Answer, name: str, by: By, reason: str = "") -> Answer:
     """Take a step of machines.ANSWER. Raises Problem."""
     return acts.take(answer, name, by, reason, then=_told(name, reason))[0]
 
@@ -79,8 +81,9 @@ def expire() -> int:
     return acts.take_all(over, lambda demand: do_step(demand, "expire", None))
 
 
-def _check_mine(party: Party, by: User) -> None:
-    if not by.is_superuser and not acts.parties_of(by).filter(pk=party.pk).exists():
+def _check_mine(party: Party, by: By) -> None:
+    person = acts.person_of(by)
+    if person is None or not (person.is_superuser or acts.parties_of(person).filter(pk=party.pk).exists()):
         raise Problem("not_allowed")
 
 

@@ -108,3 +108,18 @@ ANSWER = Machine(
     ),
 )
 """A merchant's answer to a demand; it lapses when the demand leaves the board."""
+
+CLAIM = Machine(
+    "claim",
+    "made",
+    (
+        Step("uphold", ("made",), "upheld", ("registrar",), "一数一源", reason=True, approves=True),
+        Step("dismiss", ("made",), "dismissed", ("registrar",), "一数一源", reason=True, approves=True),
+        Step("withdraw", ("made", "upheld"), "withdrawn", ("holder",), "一数一源"),
+        Step("settle", ("made",), "upheld", (CLOCK,), "一数一源"),
+        Step("replace", ("upheld",), "replaced", (CLOCK,), "一数一源"),
+        Step("close", ("made", "upheld"), "withdrawn", (CLOCK,), "一数一源"),
+    ),
+    rest=("upheld",),
+)
+"""A claim to be the source of a data item; with a registration what nobody contests is settled, without one closed."""

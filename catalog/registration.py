@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from catalog import codes, machines
+from catalog import codes, duplicates, machines, sources
 from catalog.models import CodeSeries, Objection, Product, Registration, RegistrationItem, Resource
 from exchange.audit import keys, receipts
 from exchange.audit.models import Record
@@ -172,6 +172,8 @@ def _check_submission(registration: Registration) -> None:
     _check_class(registration)
     if registration.kind == Kind.RENEWAL:
         _check_renewal(registration)
+    if registration.kind == Kind.FIRST and registration.resource:
+        registration.alike = dict(duplicates.of(registration.resource))
 
 
 def _check_renewal(registration: Registration) -> None:
@@ -198,6 +200,8 @@ def _check_entry(registration: Registration) -> None:
     _check_terms(registration)
     _check_parties(registration)
     _check_class(registration)
+    if registration.resource and registration.kind == Kind.FIRST:
+        sources.check_uncontested(registration.resource)
     if registration.machine is machines.REGISTRATION:
         _number(registration)
 
@@ -224,6 +228,8 @@ def _after_entry(registration: Registration) -> None:
         subject.save(update_fields=[*registration.changes])
     else:
         _register(subject, [*registration.changes])
+        if registration.resource:
+            sources.settle(registration.resource)
         _tell(registration, "enter", f"已登记：{registration.code}", f"registered: {registration.code}")
 
 
@@ -264,6 +270,8 @@ def _closed(registration: Registration) -> None:
     subject = registration.subject
     subject.state = Resource.State.CANCELLED if isinstance(subject, Resource) else Product.State.DELISTED
     subject.save(update_fields=["state"])
+    if isinstance(subject, Resource):
+        sources.close(subject)
     _tell(registration, "closed", "登记已注销或撤销", "the registration is cancelled or revoked")
 
 

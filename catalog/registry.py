@@ -9,7 +9,7 @@ from django.db import models, transaction
 
 from catalog.covers import covers
 from catalog.facts import grant_of, item_of
-from catalog.models import Authorization, Product, Resource
+from catalog.models import Authorization, DataItem, Product, Resource
 from exchange.audit import log
 from exchange.errors import Problem
 from exchange.money import BASIS_POINTS
@@ -71,14 +71,14 @@ def shares(product: Product) -> dict[str, int]:
     return {"holder": given["holder"], "operator": BASIS_POINTS - sum(given.values())} | given
 
 
-def do_create(thing: Resource | Authorization | Product, actor: str) -> None:
+def do_create(thing: Resource | Authorization | Product | DataItem, actor: str) -> None:
     """Save a new object and log it."""
     with transaction.atomic():
         thing.save(force_insert=True)
         log.append(f"{thing._meta.model_name}.created", _body(thing, actor), about=thing.pk)
 
 
-def do_change(thing: Resource | Authorization | Product, actor: str, fields: list[str]) -> None:
+def do_change(thing: Resource | Authorization | Product | DataItem, actor: str, fields: list[str]) -> None:
     """Save changed fields and log which. Raises Problem registration_wanted for what a registration is about."""
     with transaction.atomic():
         if isinstance(thing, Resource):
@@ -98,5 +98,5 @@ def _check_free(resource: Resource, fields: list[str]) -> None:
         raise Problem("registration_wanted", ", ".join(sorted(fixed)))
 
 
-def _body(thing: Resource | Authorization | Product, actor: str, **more: Any) -> dict[str, Any]:
+def _body(thing: Resource | Authorization | Product | DataItem, actor: str, **more: Any) -> dict[str, Any]:
     return {"v": 1, "id": str(thing.pk), "code": thing.code, "actor": actor} | more

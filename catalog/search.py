@@ -7,18 +7,19 @@ so that nothing is found that is not public at that moment.
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Count, OuterRef, QuerySet, Subquery, Value
+from django.db.models import Case, Count, OuterRef, QuerySet, Subquery, Value, When
 
 from catalog import words
 from catalog.models import Entry, Gram, Product, Resource
 from catalog.words import Wanted
 
 PAGE = 20
+FEW = 1_000  # entries found are named one by one; more are found again in each query
 MOST_PAGES = 2_500  # 50,000 found; whoever wants more asks narrower
 FACETS = ("what", "sector", "data_class", "holder", "kind", "profile", "use", "mode")
 """What a search can be narrowed by; the last four are of products only. `use` decides what is free (65号)."""
@@ -76,51 +77,56 @@ def index(thing: Resource | Product) -> None:
 
 
 def find(query: Query) -> Found:
-    """What is public and fits; a page beyond the last is empty. At most five SQL queries, whatever is found."""
+    """What is public and fits; a page beyond the last is empty. At most seven SQL queries, whatever is found."""
     wanted = words.wanted(query.text)
     if query.text.strip() and wanted is None:  # signs only
         return Found(0, 0, [], {facet: {} for facet in FACETS})
-    tally = [row for kind in _KINDS for row in _tally(kind, wanted)]
+    matching = None if wanted is None else _matching(wanted)
+    tally = [row for kind in _KINDS for row in _tally(kind, matching)]
     total = sum(n for row, n in tally if _fits(row, query.chosen))
     counts = {facet: _counted(tally, query.chosen, facet) for facet in FACETS}
     start = (query.page - 1) * PAGE
-    things = _things(list(_best_first(query, wanted)[start : start + PAGE])) if start < total else []
+    things = _things(list(_best_first(query, wanted, matching)[start : start + PAGE])) if start < total else []
     return Found(total, min(-(-total // PAGE), MOST_PAGES), things, counts)
 
 
 def public(page: int, size: int) -> tuple[int, list[Resource | Product]]:
     """How much is public, and one page of it in an order that stays; pages count from 1."""
-    rows = _best_first(Query(), None)
+    rows = _best_first(Query())
     total = RESOURCES.count() + PRODUCTS.count()
     return total, _things(list(rows[(page - 1) * size : page * size]))
 
 
-def _having(wanted: Wanted) -> QuerySet[Any]:
-    """The entries with enough of the grams."""
+def _matching(wanted: Wanted) -> QuerySet[Any] | list[int]:
+    """The entries with enough of the grams: their keys if they are FEW, else the query for them."""
     found = Gram.objects.filter(gram__in=wanted.grams).values("entry_id").annotate(n=Count("*"))
-    return found.filter(n__gte=wanted.least).values("entry_id")
+    found = found.filter(n__gte=wanted.least).order_by().values_list("entry_id", flat=True)
+    keys = list(found[: FEW + 1])
+    return found if len(keys) > FEW else keys
 
 
-def _rows(rows: QuerySet[Any], wanted: Wanted | None) -> QuerySet[Any]:
-    return rows.filter(entry__in=_having(wanted)) if wanted else rows
+def _rows(rows: QuerySet[Any], matching: Any) -> QuerySet[Any]:
+    return rows if matching is None else rows.filter(entry__in=matching)
 
 
-def _tally(kind: tuple[str, QuerySet[Any], dict[str, str]], wanted: Wanted | None) -> Tally:
+def _tally(kind: tuple[str, QuerySet[Any], dict[str, str]], matching: Any) -> Tally:
     """How many there are of each combination of facets: all counts come from this one query."""
     what, rows, paths = kind
-    found = _rows(rows, wanted).order_by().values_list(*paths.values()).annotate(n=Count("*"))
+    found = _rows(rows, matching).order_by().values_list(*paths.values()).annotate(n=Count("*"))
     return [({"what": what} | dict(zip(paths, map(str, values), strict=True)), n) for *values, n in found]
 
 
-def _best_first(query: Query, wanted: Wanted | None) -> QuerySet[Any]:
+def _best_first(query: Query, wanted: Wanted | None = None, matching: Any = None) -> QuerySet[Any]:
     """What and key of all that fits, by score and then by code."""
-    found = []
+    found, score = [], _score(wanted, matching)
     for what, rows, paths in _KINDS:
         chosen = {facet: value for facet, value in query.chosen.items() if value}
         if chosen.pop("what", what) != what or not chosen.keys() <= paths.keys() or not _possible(chosen):
             rows = rows.none()
-        rows = _rows(rows, wanted).filter(**{paths[facet]: value for facet, value in chosen.items() if facet in paths})
-        found.append(rows.annotate(score=_score(wanted), what=Value(what)).values_list("what", "pk", "code", "score"))
+        rows = _rows(rows, matching).filter(
+            **{paths[facet]: value for facet, value in chosen.items() if facet in paths}
+        )
+        found.append(rows.annotate(score=score, what=Value(what)).values_list("what", "pk", "code", "score"))
     return found[0].union(found[1], all=True).order_by("-score", "code", "what")
 
 
@@ -132,10 +138,12 @@ def _possible(chosen: Mapping[str, str]) -> bool:
         return False
 
 
-def _score(wanted: Wanted | None) -> Any:
-    """How many of the grams a row has, where not every row has all of them."""
+def _score(wanted: Wanted | None, matching: Any) -> Any:
+    """How many of the grams a row has, where not every row has all; among many rows, whether it has all."""
     if wanted is None or wanted.least == len(wanted.grams):
         return Value(0)
+    if not isinstance(matching, list):
+        return Case(When(entry__in=_matching(replace(wanted, least=len(wanted.grams))), then=1), default=0)
     mine = Gram.objects.filter(entry=OuterRef("entry"), gram__in=wanted.grams).values("entry_id")
     return Subquery(mine.annotate(n=Count("*")).values("n"))
 

@@ -49,6 +49,7 @@ def states_page() -> str:
         "First registration, change, renewal": machines.REGISTRATION,
         "Cancellation, correction": machines.CANCELLATION,
         "Objection": machines.OBJECTION,
+        "Claim to be the source of a data item": machines.CLAIM,
         "Implementation plan": machines.PLAN,
         "Authorization": machines.AUTHORIZATION,
         "Demand": machines.DEMAND,

@@ -78,6 +78,13 @@ _TABLE = (
         "What is registered changes by a registration of change only",
         "已登记事项须办理变更登记",
     ),
+    ("claim_made", 409, "This resource claims this data item already", "该资源已主张为此数据项的数源"),
+    (
+        "source_contested",
+        409,
+        "Another resource claims to be the source of the same data item",
+        "数据项的数源存在冲突，尚待确定",
+    ),
     ("notice_running", 409, "The public notice has not ended", "公示期未满"),
     ("objection_open", 409, "An objection has not been decided", "异议尚未处理完毕"),
     ("objection_missing", 409, "No objection was found to be right", "没有成立的异议"),

@@ -86,7 +86,7 @@ class Chain:
 
     def schema(self) -> Schema:
         """The columns the product shows."""
-        return schema_of(self.manifest(), frozenset(self.product.columns))
+        return self.manifest().schema.only(frozenset(self.product.columns))
 
     def shown(self) -> Manifest:
         """The manifest with the columns the product shows."""
@@ -102,7 +102,8 @@ class Chain:
             if other.about_nobody:
                 continue
             if not self.policy.get("population") or other.policy.get("population") != self.policy["population"]:
-                raise Problem("join_not_allowed", f"{code} is not open, nor about the same population", HINT)
+                detail = f"{code} is not open, nor about the same population"
+                raise Problem("join_not_allowed", detail, f"{HINT}; {ENTITY_HINT}")
             if other.resource.code not in self.policy.get("joins", ()):
                 detail = f"the holder's policy does not name {code} as what may be joined to {self.product.code}"
                 raise Problem("join_not_allowed", detail, ENTITY_HINT)
@@ -149,11 +150,6 @@ def _load(party: UUID, product_code: str, purpose: str, licence: UUID | None) ->
 def manifest_of(snapshot: UUID) -> Manifest:
     """A snapshot's manifest; a snapshot never changes, so a process reads it once."""
     return manifest_from_json(Snapshot.objects.values_list("manifest", flat=True).get(pk=snapshot))
-
-
-@lru_cache(maxsize=256)
-def schema_of(manifest: Manifest, columns: frozenset[str]) -> Schema:
-    return manifest.schema.only(columns)
 
 
 def _product(code: str) -> Product:

@@ -60,9 +60,11 @@ def pytest_configure(config: pytest.Config) -> None:
         "SLUICE_EMAIL_BACKEND": "django.core.mail.backends.locmem.EmailBackend",
     }
     import django
+    from django.contrib.auth.hashers import ScryptPasswordHasher
     from django.db.backends.signals import connection_created
 
     django.setup()
+    ScryptPasswordHasher.work_factor = 2  # a hash says which it was made with, so whoever reads it can check it
     connection_created.connect(databases.remember)
 
 

@@ -6,8 +6,9 @@ from catalog.models.products import Product
 from catalog.models.registrations import CodeSeries, Objection, Registration, RegistrationItem
 from catalog.models.resources import Column, Domain, Resource, Snapshot
 from catalog.models.search import Entry, Gram
+from catalog.models.sources import Claim, DataItem
 
 __all__ = [
-    "Answer", "Authorization", "CodeSeries", "Column", "Demand", "Domain", "Entry", "Gram", "Objection", "Plan",
-    "Product", "Registration", "RegistrationItem", "Resource", "Snapshot",
+    "Answer", "Authorization", "Claim", "CodeSeries", "Column", "DataItem", "Demand", "Domain", "Entry", "Gram",
+    "Objection", "Plan", "Product", "Registration", "RegistrationItem", "Resource", "Snapshot",
 ]  # fmt: skip

@@ -56,6 +56,7 @@ class Registration(Stateful):
     evidenced_on = models.DateField(_("evidence deposited on"), null=True, blank=True)
     state = models.CharField(_("state"), max_length=20, choices=State, default=State.DRAFT, editable=False)
     changes = models.JSONField(_("changes"), default=dict, blank=True)
+    alike = models.JSONField(_("looks like"), default=dict, editable=False)  # by code, with why: catalog.alike
     asked = models.BooleanField(_("missing material asked for"), default=False, editable=False)
     code = models.CharField(_("registration code"), max_length=60, blank=True, editable=False)
     since = models.DateField(_("from"), null=True, editable=False)
@@ -98,7 +99,7 @@ class Registration(Stateful):
             "name_zh": subject.name_zh, "name_en": subject.name_en, "data_class": resource.data_class,
             "registrant": self.registrant.name_zh, "credit_code": self.registrant.credit_code,
             "registrar": self.registrar.name_zh, "code": self.code,
-            "since": str(self.since or ""), "until": str(self.until or ""),
+            "since": str(self.since or ""), "until": str(self.until or ""), "alike": sorted(self.alike),
         }  # fmt: skip
 
     @classmethod

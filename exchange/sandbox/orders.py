@@ -79,11 +79,12 @@ class Release:
 
 
 def sign_order(order: Order, key: SigningKey) -> str:
-    claims = asdict(order)
+    claims: dict[str, Any] = {name: getattr(order, name) for name in Order.__dataclass_fields__}
+    claims["terms"] = asdict(order.terms) if order.terms else None
     claims |= {"jti": claims.pop("id"), "iss": claims.pop("exchange"), "aud": claims.pop("node")}
     claims |= {"iat": claims.pop("issued_at"), "exp": claims.pop("expires_at"), "v": 1}
     claims["columns"] = list(order.columns)
-    joins = [join | {"columns": list(join["columns"])} for join in claims.pop("joins")]
+    joins = [asdict(join) | {"columns": list(join.columns)} for join in claims.pop("joins")]
     claims |= {"joins": joins} if joins else {}
     return jws.sign(claims, key, ORDER_TYPE)
 
@@ -109,7 +110,7 @@ def read_order(token: str, keys: Mapping[str, Ed25519PublicKey]) -> Order:
 
 
 def sign_release(release: Release, key: SigningKey) -> str:
-    claims = asdict(release)
+    claims: dict[str, Any] = {name: getattr(release, name) for name in Release.__dataclass_fields__}
     claims |= {
         "iss": claims.pop("node"),
         "aud": claims.pop("exchange"),

@@ -103,10 +103,16 @@ class Schema:
 
     def only(self, names: "frozenset[str] | set[str]") -> "Schema":
         """The schema of a product that shows only `names`."""
-        return Schema(tuple(column for column in self.columns if column.name in names), self.row_key, whole=False)
+        return _only(self, frozenset(names))
 
     def to_json(self) -> dict[str, Any]:
         return {"columns": [column.to_json() for column in self.columns], "row_key": list(self.row_key)}
+
+
+@lru_cache(maxsize=256)
+def _only(schema: Schema, names: frozenset[str]) -> Schema:
+    """Kept, for every query asks for it, and to look through all domains again takes longer than the query."""
+    return Schema(tuple(column for column in schema.columns if column.name in names), schema.row_key, whole=False)
 
 
 class SchemaError(ValueError):

@@ -20,7 +20,7 @@ from django.utils import timezone
 from oauth2_provider.models import get_access_token_model
 
 from catalog import authorizing
-from catalog.models import Answer, Demand, Objection, Resource
+from catalog.models import Answer, Claim, DataItem, Demand, Objection, Resource
 from exchange.audit import sequencer
 from exchange.audit.models import Checkpoint, Record
 from exchange.parties.documents import store
@@ -100,6 +100,8 @@ ADMIN = {
         "stranger root",
     ),
     "catalog.product": ("merchant operator root", "stranger merchant root", "root"),  # it is listed
+    "catalog.dataitem": ("stranger buyer merchant holder operator authority platform root", "stranger root", "root"),
+    "catalog.claim": ("holder root", "stranger holder root", "root"),
     "catalog.demand": ("buyer operator root", "stranger buyer root", "root"),  # it was closed
     "catalog.answer": ("buyer merchant root", "stranger merchant root", "root"),
     "catalog.snapshot": ("holder root", "", ""),
@@ -143,7 +145,7 @@ MODEL_PAGES = ("", "add/", "<path:object_id>/", "<path:object_id>/change/", "<pa
 # What has a machine has a page for each step, here of publishing: for whom it is open; the others are led back.
 STEPPED = {
     "catalog.plan": "", "catalog.authorization": "", "catalog.registration": "", "catalog.objection": "",
-    "catalog.demand": "", "catalog.answer": "", "parties.application": "", "parties.party": "",
+    "catalog.demand": "", "catalog.answer": "", "catalog.claim": "", "parties.application": "", "parties.party": "",
     "parties.accreditation": "",
 }  # fmt: skip
 STEP = "<path:object_id>/step/<slug:name>/"
@@ -205,6 +207,8 @@ def objects(market: Market, query: str, users: dict[str, User]) -> dict[str, Any
         title_zh="寻找客流", text_zh="按小时", party=buyer, moderator=market.people.operator, contact="c",
         until=timezone.localdate(), state="closed",
     )  # fmt: skip
+    item = DataItem.objects.create(code="pm25", name_zh="细颗粒物", registrar=entry.registrar)
+    claim = Claim.objects.create(item=item, resource=market.air, column="pm25", state="made")
     answer = Answer.objects.create(
         demand=demand, party=market.people.merchant, text="有", made_on=timezone.localdate(), state="made"
     )
@@ -212,7 +216,7 @@ def objects(market: Market, query: str, users: dict[str, User]) -> dict[str, Any
         party=buyer, name_zh="n", credit_code=buyer.credit_code, contact="c", phone="0532", state="submitted"
     )
     found = [
-        demand, answer, application, market.authorization.plan, entry, objection, Day.objects.first(),
+        item, claim, demand, answer, application, market.authorization.plan, entry, objection, Day.objects.first(),
         market.air, market.air.snapshot, market.domain, market.authorization, market.open, market.open_licence,
         asked, joined, Usage.objects.get(query=asked), hold, hold.debit, Record.objects.first(),
         Checkpoint.objects.first(),

@@ -37,6 +37,10 @@ def as_owner(statement: str) -> None:
 
 @pytest.fixture(autouse=True)
 def log_of_300(db: str) -> None:
+    write_log()
+
+
+def write_log() -> None:
     """Two licences and 300 records more, in two checkpoints."""
     append(3, licence="L-1")
     append(2, licence="L-2")

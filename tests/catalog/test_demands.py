@@ -13,6 +13,7 @@ from catalog.models import Answer, Demand, Product
 from exchange.audit.models import Record
 from exchange.errors import Problem
 from exchange.parties.models import Accreditation, Membership, Notice, Party, Role, User
+from exchange.parties.second_factor import Verified
 from fixtures import city
 from tests.catalog.test_registration import code_of
 
@@ -25,7 +26,7 @@ class Board:
     product: Product
     buyer: User
     merchant: User
-    operator: User
+    operator: Verified
     clerk: User
     stranger: User
 
@@ -58,7 +59,8 @@ def board(db: str) -> Board:
     approver = Membership.Duty.APPROVER
     return Board(
         people, product, city.person(people.buyer), city.person(people.merchant),
-        city.person(people.operator, approver), city.person(people.operator), city.person(people.stranger, approver),
+        city.verified(city.person(people.operator, approver)), city.person(people.operator),
+        city.person(people.stranger, approver),
     )  # fmt: skip
 
 
@@ -115,7 +117,7 @@ def test_each_step_is_for_its_party_only(board: Board) -> None:
 
 def test_nobody_publishes_what_they_submitted(board: Board) -> None:
     Accreditation.objects.create(party=board.people.operator, role=Role.BUYER, since=timezone.localdate())
-    Membership.objects.create(user=board.operator, party=board.people.operator)
+    Membership.objects.create(user=board.operator.user, party=board.people.operator)
     own = Demand(
         title_zh="甲", text_zh="乙", party=board.people.operator, moderator=board.people.operator, contact="c",
         until=timezone.localdate(),

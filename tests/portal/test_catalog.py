@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from playwright.sync_api import Page
 
-from catalog import authorizing, registry, words
+from catalog import authorizing, registry, search, words
 from catalog.models import Entry, Product, Resource
 from exchange.parties.models import Party
 from fixtures import city
@@ -55,6 +55,18 @@ def test_what_has_more_of_the_words_stands_first(scape: Scape) -> None:  # noqa:
     scape.resource("zzz", "航班延误统计年报")
     scape.resource("aaa", "航班延误")
     assert codes(q="航班延误统计年报")[0] == "zzz"
+
+
+def test_among_many_the_same_is_found_and_what_has_all_words_stands_first(
+    scape: Scape, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:  # fmt: skip
+    monkeypatch.setattr(search, "FEW", 0)
+    for text, wanted in FOUND:
+        assert set(codes(q=text)) == wanted, text
+    scape.resource("zzz", "航班延误统计年报")
+    scape.resource("aaa", "航班延误统计快报")
+    assert codes(q="航班延误统计年报")[0] == "zzz"
+    assert set(codes(q="航班延误统计年报", what="resource")) == {"zzz", "aaa"}
 
 
 def test_a_renamed_thing_is_found_by_its_new_name_only(scape: Scape) -> None:  # noqa: F811
@@ -221,10 +233,10 @@ def test_many_rows_cost_no_more_queries_than_few(scape: Scape) -> None:  # noqa:
 # In a browser
 
 
-@pytest.mark.parametrize(("language", "search"), [("zh-CN", "搜索"), ("en", "Search")])
+@pytest.mark.parametrize(("language", "button"), [("zh-CN", "搜索"), ("en", "Search")])
 @pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
 def test_a_visitor_searches_narrows_and_reads_without_scripts(
-    scape: Scape, server: str, page: Callable[..., Page], language: str, search: str, viewport: dict[str, int]  # noqa: F811
+    scape: Scape, server: str, page: Callable[..., Page], language: str, button: str, viewport: dict[str, int]  # noqa: F811
 ) -> None:  # fmt: skip
     for number in range(25):
         scape.resource(f"bus{number:02}", f"公交线路客流{number:02}", description_zh="分线路、分时段的客流。")
@@ -234,7 +246,7 @@ def test_a_visitor_searches_narrows_and_reads_without_scripts(
     shot(hall, f"home-{name}")
     assert fits(hall)
     hall.get_by_role("searchbox").fill("航班延误")
-    hall.get_by_role("button", name=search).click()
+    hall.get_by_role("button", name=button).click()
     hall.get_by_role("link", name="航班延误统计" if language == "zh-CN" else "Flight delay statistics").click()
     assert fits(hall)
     shot(hall, f"product-{name}")

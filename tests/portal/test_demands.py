@@ -4,17 +4,18 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from django.test import Client as Browser
 from django.utils import timezone
 from playwright.sync_api import Page
 
 from catalog import demands
 from catalog.models import Answer, Demand, Product
 from exchange.parties.models import Party, User
+from exchange.parties.second_factor import Verified
 from fixtures import city
 from tests.catalog.test_demands import Board, board  # noqa: F401
 from tests.portal.cityscape import visitor
 from tests.portal.test_catalog import fits, number_of
+from tests.portal.test_desks import logged_in
 from tests.portal.test_pages import DESK, PHONE, browser, page, shot  # noqa: F401
 
 POSTED = {
@@ -22,20 +23,14 @@ POSTED = {
 }  # fmt: skip
 
 
-def at_desk(user: User) -> Browser:
-    desk = Browser(HTTP_HOST="localhost", headers={"accept-language": "zh-CN"})  # noqa: F811
-    desk.force_login(user, "django.contrib.auth.backends.ModelBackend")
-    return desk
-
-
 def form_of(board: Board, **more: object) -> dict[str, object]:  # noqa: F811
     until = timezone.localdate() + timedelta(days=9)
     return POSTED | {"party": board.people.buyer.pk, "moderator": board.people.operator.pk, "until": until} | more
 
 
-def step(user: User, thing: Demand | Answer, name: str, reason: str = "") -> int:
+def step(user: User | Verified, thing: Demand | Answer, name: str, reason: str = "") -> int:
     url = f"/admin/catalog/{thing._meta.model_name}/{thing.pk}/step/{name}/"
-    return at_desk(user).post(url, {"reason": reason}).status_code
+    return logged_in(user).post(url, {"reason": reason}).status_code
 
 
 # What strangers see
@@ -93,23 +88,23 @@ def test_the_board_is_paged_and_many_cost_no_more_queries(board: Board) -> None:
 
 
 def test_a_buyer_posts_an_operator_publishes_a_merchant_answers_the_buyer_accepts(board: Board) -> None:  # noqa: F811
-    assert at_desk(board.buyer).post("/admin/catalog/demand/add/", form_of(board)).status_code == 302
+    assert logged_in(board.buyer).post("/admin/catalog/demand/add/", form_of(board)).status_code == 302
     made = Demand.objects.get()
     assert step(board.buyer, made, "submit") == 302
     assert step(board.operator, made, "publish") == 302
     answer = {"demand": made.pk, "party": board.people.merchant.pk, "product": board.product.pk, "text": ""}
-    assert at_desk(board.merchant).post("/admin/catalog/answer/add/", answer).status_code == 302
+    assert logged_in(board.merchant).post("/admin/catalog/answer/add/", answer).status_code == 302
     assert step(board.buyer, Answer.objects.get(), "accept") == 302
     assert Answer.objects.get().state == "accepted"
 
 
 def test_what_is_refused_is_told_beside_the_form(board: Board) -> None:  # noqa: F811
     made = board.draft(text_zh="请致电 13800000000")
-    answer = at_desk(board.buyer).post(f"/admin/catalog/demand/{made.pk}/step/submit/", {"reason": ""})
+    answer = logged_in(board.buyer).post(f"/admin/catalog/demand/{made.pk}/step/submit/", {"reason": ""})
     assert "公开内容不得含联系方式" in answer.content.decode()
     made = board.published()
     empty = {"demand": made.pk, "party": board.people.merchant.pk, "product": "", "text": ""}
-    refused = at_desk(board.merchant).post("/admin/catalog/answer/add/", empty).content.decode()
+    refused = logged_in(board.merchant).post("/admin/catalog/answer/add/", empty).content.decode()
     assert "缺少必备材料" in refused
     assert not Answer.objects.exists()
 
@@ -119,20 +114,20 @@ def test_what_others_have_not_published_is_nobodys_to_see_at_a_desk(board: Board
     submitted = board.submitted()
     for who, seen in ((board.buyer, {draft, withdrawn, submitted}), (board.operator, {submitted}),
                       (board.merchant, set()), (board.stranger, set())):  # fmt: skip
-        desk = at_desk(who)
+        desk = logged_in(who)
         listed = desk.get("/admin/catalog/demand/").content.decode()
         for each in (draft, withdrawn, submitted):
             assert (f"/{each.pk}/change/" in listed) == (each in seen), who
             status = desk.get(f"/admin/catalog/demand/{each.pk}/change/").status_code
             assert status == (200 if each in seen else 302), who
-    offered = at_desk(board.merchant).get("/admin/catalog/answer/add/").content.decode()
+    offered = logged_in(board.merchant).get("/admin/catalog/answer/add/").content.decode()
     assert str(submitted.pk) not in offered
 
 
 def test_an_answer_is_for_its_merchant_and_its_poster_only(board: Board) -> None:  # noqa: F811
     answer = board.answered(text="秘密方案")
     for who, seen in ((board.buyer, 200), (board.merchant, 200), (board.operator, 302), (board.stranger, 302)):
-        assert at_desk(who).get(f"/admin/catalog/answer/{answer.pk}/change/").status_code == seen
+        assert logged_in(who).get(f"/admin/catalog/answer/{answer.pk}/change/").status_code == seen
     step(board.stranger, answer, "accept")
     step(board.merchant, answer, "accept")
     assert Answer.objects.get().state == "made"

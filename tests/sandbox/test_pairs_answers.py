@@ -198,8 +198,8 @@ def test_a_file_with_two_rows_of_one_entity_is_refused_where_the_holder_declares
     for rows, append in ((twice, False), (twice[-1:], True)):
         with pytest.raises(IntakeRefused, match="one_row"):
             both.take("registry", pd.DataFrame(rows), REGISTRY, one_row=True, population="firms", append=append)
-    assert (both.area.manifests / "registry" / "current").read_text() == both.registry
-    manifest = json.loads((both.area.manifests / "registry" / f"{both.registry}.json").read_text())
+    assert both.area.manifests.joinpath("registry", "current").read_text() == both.registry
+    manifest = json.loads(both.area.manifests.joinpath("registry", f"{both.registry}.json").read_text())
     assert (manifest["one_row"], manifest["population"]) == (True, "firms")
 
 
@@ -208,7 +208,7 @@ def test_a_file_with_two_rows_of_one_entity_is_refused_where_the_holder_declares
 
 def test_a_snapshot_whose_entities_were_tampered_with_is_not_joined(tmp_path: Path) -> None:
     both = Pair(tmp_path, sales(), registry())
-    path = both.area.snapshots / "registry" / f"{both.registry}.entities.parquet"
+    path = both.area.snapshots.joinpath("registry", f"{both.registry}.entities.parquet")
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(SnapshotUnreadable):
         both.ask(BY_SECTOR)

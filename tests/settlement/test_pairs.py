@@ -138,7 +138,7 @@ def test_sql_and_json_ask_the_same(paired: Paired) -> None:
 
 
 def test_the_strictest_terms_of_both_rule(paired: Paired) -> None:
-    """20 aircraft are asked for by the joined product, more than the island carrier has, and then more than any has."""
+    """The joined product comes to ask for more aircraft in a cell than there are; the other one does not."""
     one = f"{BY_MAKER} ORDER BY maker"
     assert "released" in paired.ask(one).text
     paired.sides["fleet"].threshold = 1_000

@@ -89,7 +89,7 @@ class RegistrationAdmin(Stepped):
     list_filter = ("state", "kind", DueFilter)
     list_select_related = ("resource", "product", "registrant")
     ordering = (F("due_on").asc(nulls_last=True), "-id")
-    readonly_fields = ("state", "due_on", "code", "since", "until")
+    readonly_fields = ("state", "due_on", "code", "since", "until", "looks_like")
     inlines = (ItemsInline,)
     actions = (
         step("submit", _("Submit")),
@@ -113,6 +113,13 @@ class RegistrationAdmin(Stepped):
             if db_field.name == "registrar":
                 kwargs["queryset"] = accredited(Role.REGISTRAR)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    @admin.display(description=_("looks like"))
+    def looks_like(self, made: Registration) -> str:
+        """What is registered already and looks alike, as found when it was submitted."""
+        said = {"name": _("names alike"), "columns": _("columns alike")}
+        found = (", ".join(f"{said[why]} {share} %" for why, share in whys.items()) for whys in made.alike.values())
+        return "; ".join(f"{code} ({why})" for code, why in zip(made.alike, found, strict=True)) or "–"
 
     def save_formset(self, request: HttpRequest, form: forms.ModelForm, formset: Any, change: bool) -> None:
         """Items with their files, which are kept as the registrant's documents."""

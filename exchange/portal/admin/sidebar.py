@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 GROUPS: tuple[tuple[Any, dict[str, str]], ...] = (
     (_("Registration"), {
         "catalog.resource": "database", "catalog.registration": "app_registration", "catalog.objection": "gavel",
-        "parties.day": "calendar_month",
+        "catalog.dataitem": "fact_check", "catalog.claim": "rule", "parties.day": "calendar_month",
     }),
     (_("Authorized operation"), {"catalog.plan": "description", "catalog.authorization": "verified"}),
     (_("Products and trade"), {

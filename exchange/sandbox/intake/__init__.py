@@ -7,7 +7,8 @@ changes no other row. What it writes is integers only. The old snapshot stays in
 whole.
 
 It goes over the disk twice (`take`), so memory does not grow with the rows: `source` reads batches, `rows` and
-`encode` turn them into integers, `spool` keeps them, `sorting` and `numbering` order them, `publish` writes.
+`encode` turn them into integers, `spool` keeps them, `sorting` and `numbering` order them, `matching` says who an
+entity is in other snapshots, `publish` writes.
 """
 
 from exchange.sandbox.intake.progress import Progress
