@@ -7,7 +7,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from catalog import authorizing
 from catalog.agreements import PLAN_ITEMS
-from catalog.models import Plan
+from catalog.models import Plan, SubLicence
 from exchange.errors import Problem
 from exchange.parties.models import Document
 from fixtures import city
@@ -125,3 +125,15 @@ def test_a_holder_takes_its_own_snapshot_into_service_and_nobody_elses(market: M
     assert market.flights.snapshots.count() == before
     logged_in(city.person(market.people.holder)).post("/admin/catalog/resource/", form)
     assert market.flights.snapshots.count() == before + 1
+
+
+def test_a_sub_licence_takes_its_contract_as_the_drafting_partys_document(market: Market) -> None:  # noqa: F811
+    SubLicence.objects.update(state="ended")
+    form = {
+        "authorization": market.authorization.pk, "merchant": market.people.merchant.pk, "scope": "统计",
+        "since": market.authorization.since, "until": market.authorization.until, "contract_file": paper(),
+    }  # fmt: skip
+    operator = logged_in(city.person(market.people.operator))
+    assert operator.post("/admin/catalog/sublicence/add/", form).status_code == 302
+    made = SubLicence.objects.latest("pk")
+    assert (made.state, made.contract and made.contract.party) == ("draft", market.people.operator)

@@ -101,7 +101,8 @@ def form_with(items: Items, *papers: str) -> type[PaperForm]:
         )
         for name in papers
     }
-    return type(ItemsForm)("ItemsForm", (ItemsForm,), {"wanted": items, "papers": papers} | texts | files)
+    base = ItemsForm if items else PaperForm
+    return type(base)(base.__name__, (base,), {"wanted": items, "papers": papers} | texts | files)
 
 
 def read(items: Items, texts: Mapping[str, Any]) -> SafeString:
