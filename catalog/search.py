@@ -1,4 +1,4 @@
-"""Searching the catalog: an index of pairs of characters, the same on SQLite and PostgreSQL (docs/adr/0010-search.md).
+"""Searching the catalog: an index of pairs of characters, the same on SQLite and PostgreSQL (docs/adr/0011).
 
 The index knows texts only. Whether a thing is public, and its facets, are read from the thing itself at every search,
 so that nothing is found that is not public at that moment.

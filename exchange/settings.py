@@ -24,6 +24,7 @@ INSTALLED_APPS = [
     "settlement",
     "unfold",  # before the admin, whose site it replaces
     "unfold.contrib.filters",
+    "unfold.contrib.import_export",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -34,6 +35,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "oauth2_provider",
     "guardian",
+    "import_export",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "exchange.portal",  # last: its admin replaces those that other apps bring
@@ -159,6 +161,8 @@ UNFOLD = {
         },
     },
 }  # fmt: skip
+
+IMPORT_EXPORT_ESCAPE_FORMULAE_ON_EXPORT = True  # a cell that begins with = stays text
 
 STATIC_URL = "static/"
 STATIC_ROOT = VAR / "static"

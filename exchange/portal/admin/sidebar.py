@@ -14,7 +14,9 @@ GROUPS: tuple[tuple[Any, dict[str, str]], ...] = (
         "catalog.resource": "database", "catalog.registration": "app_registration", "catalog.objection": "gavel",
         "catalog.dataitem": "fact_check", "catalog.claim": "rule", "parties.day": "calendar_month",
     }),
-    (_("Authorized operation"), {"catalog.plan": "description", "catalog.authorization": "verified"}),
+    (_("Authorized operation"), {
+        "catalog.plan": "description", "catalog.authorization": "verified", "catalog.sublicence": "account_tree",
+    }),
     (_("Products and trade"), {
         "catalog.demand": "campaign", "catalog.answer": "forum",
         "catalog.product": "inventory_2", "catalog.version": "history_edu", "licensing.licence": "key",

@@ -13,6 +13,7 @@ from exchange.parties.acts import parties_of
 from exchange.parties.models import Role
 from exchange.portal.admin.desks import Registered
 from exchange.portal.admin.stepped import Stepped, step
+from exchange.portal.admin.tables import DataItemTable, Imported
 
 
 class Contested(admin.SimpleListFilter):
@@ -28,9 +29,10 @@ class Contested(admin.SimpleListFilter):
 
 
 @admin.register(DataItem)
-class DataItemAdmin(Registered):
+class DataItemAdmin(Imported, Registered):
     """Everybody at a desk sees the items, for whoever holds data is to know what to claim."""
 
+    resource_classes = (DataItemTable,)
     party_paths = ("registrar",)
     may_add_as = (Role.REGISTRAR,)
     changed_by = ("registrar",)
