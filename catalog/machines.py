@@ -72,6 +72,43 @@ AUTHORIZATION = Machine(
     rest=("in_force", "suspended"),
 )
 
+PRODUCT = Machine(
+    "product",
+    "draft",
+    (
+        Step("list", ("draft",), "listed", ("merchant", "reviewer"), "27号 产品清单"),
+        Step("suspend", ("listed",), "suspended", ("merchant", "reviewer"), "27号", reason=True),
+        Step("pause", ("listed",), "suspended", (CLOCK,), "27号"),
+        Step("resume", ("suspended",), "listed", ("reviewer",), "27号"),
+        Step("delist", ("draft", "listed", "suspended"), "delisted", ("merchant", "reviewer"), "27号", reason=True),
+        Step("cancel", ("draft", "listed", "suspended"), "delisted", (CLOCK,), "26号 注销、撤销"),
+    ),
+    rest=("draft", "listed", "suspended"),
+)
+"""Whether a product is offered; where its live version is withdrawn, it pauses.
+
+`reviewer` is who reviews its versions, see catalog.models.Product.reviewer.
+"""
+
+IN_MAKING = ("draft", "submitted", "sent_back", "approved")
+"""The states of a version that is made beside the live one; a product has one such at a time."""
+
+VERSION = Machine(
+    "version",
+    "draft",
+    (
+        Step("submit", ("draft", "sent_back"), "submitted", ("merchant",), "27号 产品审核"),
+        Step("send_back", ("submitted",), "sent_back", ("reviewer",), "27号 产品审核", reason=True, approves=True),
+        Step("approve", ("submitted",), "approved", ("reviewer",), "27号 产品审核", approves=True),
+        Step("release", ("approved",), "live", ("merchant",), "27号 产品交付"),
+        Step("replace", ("live",), "replaced", (CLOCK,), "27号 产品交付"),
+        Step("withdraw", ("draft", "submitted", "sent_back"), "withdrawn", ("merchant",)),
+        Step("withdraw", ("approved", "live"), "withdrawn", ("merchant", "reviewer"), "27号", reason=True),
+    ),
+    rest=("live",),
+)
+"""A version's way to its release. The live one is frozen; the release of the next replaces it."""
+
 OBJECTION = Machine(
     "objection",
     "made",
@@ -123,3 +160,20 @@ CLAIM = Machine(
     rest=("upheld",),
 )
 """A claim to be the source of a data item; with a registration what nobody contests is settled, without one closed."""
+
+SUB_LICENCE = Machine(
+    "sub_licence",
+    "draft",
+    (
+        Step("submit", ("draft",), "submitted", ("merchant", "operator"), "二级授权"),
+        Step("grant", ("submitted",), "in_force", ("operator",), "二级授权", approves=True),
+        Step("decline", ("submitted",), "declined", ("operator",), "二级授权", reason=True),
+        Step("withdraw", ("draft", "submitted"), "withdrawn", ("merchant",), "二级授权"),
+        Step("suspend", ("in_force",), "suspended", ("operator",), "二级授权", reason=True),
+        Step("resume", ("suspended",), "in_force", ("operator",), "二级授权", approves=True),
+        Step("end", ("in_force", "suspended"), "ended", ("operator", "merchant"), "二级授权", reason=True),
+        Step("expire", ("in_force", "suspended"), "expired", (CLOCK,), "二级授权"),
+    ),
+    rest=("in_force", "suspended"),
+)
+"""The second level beneath a whole-region or sector authorization."""

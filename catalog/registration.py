@@ -268,10 +268,12 @@ def _register(subject: Resource | Product, changed: list[str]) -> None:
 def _closed(registration: Registration) -> None:
     """Cancelled, lapsed or revoked: what rests on it ends with the next query."""
     subject = registration.subject
-    subject.state = Resource.State.CANCELLED if isinstance(subject, Resource) else Product.State.DELISTED
-    subject.save(update_fields=["state"])
     if isinstance(subject, Resource):
+        subject.state = Resource.State.CANCELLED
+        subject.save(update_fields=["state"])
         sources.close(subject)
+    elif subject.state != Product.State.DELISTED:
+        acts.take(subject, "cancel", None)
     _tell(registration, "closed", "登记已注销或撤销", "the registration is cancelled or revoked")
 
 

@@ -7,8 +7,6 @@ from typing import Any
 
 from django.db import models, transaction
 
-from catalog.covers import covers
-from catalog.facts import grant_of, item_of
 from catalog.models import Authorization, DataItem, Product, Resource
 from exchange.audit import log
 from exchange.errors import Problem
@@ -20,18 +18,13 @@ TRANSITIONS: dict[type[models.Model], dict[str, frozenset[str]]] = {
         "registered": frozenset({"suspended"}),  # from a draft by catalog.registration only
         "suspended": frozenset({"registered"}),
     },
-    Product: {
-        "listed": frozenset({"draft", "suspended"}),
-        "suspended": frozenset({"listed"}),
-        "delisted": frozenset({"draft", "listed", "suspended"}),
-    },
 }
 
 # What a resource is registered as (26号): with a registration in force, only a registration of change changes it.
 REGISTERED = frozenset({"code", "holder", "domain", "name_zh", "name_en", "sector", "data_class"})
 
 
-def do_transition(thing: Resource | Product, to: str, actor: str, reason: str = "") -> None:
+def do_transition(thing: Resource, to: str, actor: str, reason: str = "") -> None:
     """Move `thing` to state `to` and log it. Raises Problem field_invalid where it may not go there.
 
     The row is locked first, so of two people at once one is told that the state has changed.
@@ -40,32 +33,16 @@ def do_transition(thing: Resource | Product, to: str, actor: str, reason: str = 
         current = type(thing).objects.select_for_update(of=("self",)).get(pk=thing.pk)
         if current.state not in TRANSITIONS[type(thing)].get(to, frozenset()):
             raise Problem("field_invalid", f"{current.code}: from {current.state} to {to} is no step")
-        if isinstance(current, Product) and to == "listed":
-            check_listing(current)
         type(thing).objects.filter(pk=thing.pk).update(state=to)
         log.append(f"{thing._meta.model_name}.{to}", _body(current, actor, state=to, reason=reason), about=thing.pk)
     thing.state = to
 
 
-def check_listing(product: Product) -> None:
-    """Raises Problem unless the product has a valid parent and asks no less than the holder's policy."""
-    from django.utils import timezone
-
-    grant = grant_of(product.authorization)
-    item = item_of(product.resource)
-    reason = covers(grant, item, next(iter(grant.purposes), ""), str(product.merchant_id), timezone.localdate())
-    if reason is not None:
-        raise Problem("authorization_does_not_cover", str(reason))
-    if sum(shares(product).values()) != BASIS_POINTS or min(shares(product).values()) < 0:
-        raise Problem("field_invalid", "merchant_share: the shares add up to more than the whole")
-
-
-def shares(product: Product) -> dict[str, int]:
+def shares(authorization: Authorization, merchant_share: int) -> dict[str, int]:
     """Who gets what of a product's revenue, in basis points; what nobody else gets is the operator's."""
-    authorization = product.authorization
     given = {
         "holder": authorization.holder_share,
-        "merchant": product.merchant_share,
+        "merchant": merchant_share,
         "platform": authorization.platform_share,
     }
     return {"holder": given["holder"], "operator": BASIS_POINTS - sum(given.values())} | given
@@ -79,10 +56,13 @@ def do_create(thing: Resource | Authorization | Product | DataItem, actor: str) 
 
 
 def do_change(thing: Resource | Authorization | Product | DataItem, actor: str, fields: list[str]) -> None:
-    """Save changed fields and log which. Raises Problem registration_wanted for what a registration is about."""
+    """Save changed fields and log which. Raises Problem registration_wanted for what a registration is about, and
+    version_frozen for what only a version changes."""
     with transaction.atomic():
         if isinstance(thing, Resource):
             _check_free(thing, fields)
+        if isinstance(thing, Product):
+            _check_change(thing, fields)
         thing.save(update_fields=fields)
         log.append(f"{thing._meta.model_name}.changed", _body(thing, actor, fields=sorted(fields)), about=thing.pk)
 
@@ -96,6 +76,15 @@ def _check_free(resource: Resource, fields: list[str]) -> None:
     current = Resource.objects.select_for_update(of=("self",)).get(pk=resource.pk)
     if not free_to_change(current) and (fixed := REGISTERED & set(fields)):
         raise Problem("registration_wanted", ", ".join(sorted(fixed)))
+
+
+def _check_change(product: Product, fields: list[str]) -> None:
+    """Raises Problem version_frozen: a product's terms change by a version (catalog.versions), and the rest of what
+    buyers were told only until it was released; a name then by a registration of the change (26号)."""
+    current = Product.objects.select_for_update(of=("self",)).get(pk=product.pk)
+    names = {"name_zh", "name_en"} if current.version == 0 and current.state == Product.State.DRAFT else set()
+    if frozen := sorted(set(fields) - names):
+        raise Problem("version_frozen", ", ".join(frozen))
 
 
 def _body(thing: Resource | Authorization | Product | DataItem, actor: str, **more: Any) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 import json
 import time
+from functools import lru_cache
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -13,7 +15,7 @@ from exchange.errors import Problem
 from exchange.ids import new_id
 from exchange.sandbox.client import Node
 from exchange.sandbox.orders import Order, OrderKind, Outcome
-from exchange.sandbox.schema import manifest_from_json
+from exchange.sandbox.schema import Manifest, manifest_from_json
 
 COLUMN_FIELDS = ("name", "kind", "role", "label_zh", "label_en")
 
@@ -26,6 +28,12 @@ def node_of(domain: Domain) -> Node:
     if at not in _nodes:
         _nodes[at] = Node(domain.node_url, domain.node_name, from_jwk(domain.node_jwk))
     return _nodes[at]
+
+
+@lru_cache(maxsize=256)
+def manifest_of(snapshot: UUID) -> Manifest:
+    """A snapshot's manifest; a snapshot never changes, so a process reads it once."""
+    return manifest_from_json(Snapshot.objects.values_list("manifest", flat=True).get(pk=snapshot))
 
 
 def order_for(domain: Domain, kind: OrderKind, **fields: object) -> Order:

@@ -24,7 +24,7 @@ class ProductBody(serializers.ModelSerializer[Product]):
     class Meta:
         model = Product
         fields = (
-            "code", "name_zh", "name_en", "kind", "use", "profile", "threshold", "merchant", "resource",
+            "code", "version", "name_zh", "name_en", "kind", "use", "profile", "threshold", "merchant", "resource",
             "authorization", "snapshot", "columns", "keys", "privacy",
         )  # fmt: skip
 
@@ -53,7 +53,7 @@ class ProductBody(serializers.ModelSerializer[Product]):
         return {"rows": product.rows, "cost": budget.shown(product.rho, delta), "per": "entity"}
 
 
-LISTED = Product.objects.filter(state=Product.State.LISTED).select_related(
+LISTED = Product.objects.filter(state=Product.State.LISTED, version__gt=0).select_related(
     "resource__snapshot", "authorization", "merchant"
 )
 

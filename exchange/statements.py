@@ -11,7 +11,7 @@ Rows are the instances (or tuples, for `values_list`) that the ORM would have ma
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from itertools import groupby
 from typing import Any, Generic, TypeVar
@@ -56,6 +56,8 @@ def _bound(value: Any, connection: BaseDatabaseWrapper) -> Any:
         return value.hex
     if isinstance(value, datetime):
         return connection.ops.adapt_datetimefield_value(value)
+    if isinstance(value, date):
+        return connection.ops.adapt_datefield_value(value)
     return value
 
 

@@ -6,17 +6,19 @@ under the lock.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef
+from django.db.models import BooleanField, Exists, OuterRef
+from django.utils import timezone
 
+from catalog.composition import Composition, stricter
 from catalog.covers import Grant, Item, Mode
-from catalog.models import Authorization, Product, Resource, Snapshot
+from catalog.models import Authorization, Product, Resource, SubLicence, Version
+from catalog.snapshots import manifest_of
 from exchange.errors import Problem
 from exchange.sandbox.query import Profile
 from exchange.sandbox.query.joins import ENTITY_HINT, HINT
-from exchange.sandbox.schema import Manifest, Schema, manifest_from_json
+from exchange.sandbox.schema import Manifest, Schema
 from exchange.sandbox.terms import Terms, strictest
 from exchange.statements import Arg, Select
 from licensing.decide import LicenceTerms, Offer
@@ -24,20 +26,26 @@ from licensing.models import Licence, PopulationMeter
 
 _of = {
     name: getattr(Authorization, name).through.objects.filter(authorization=OuterRef("authorization"))
-    for name in ("listed", "excluded", "merchants")
+    for name in ("listed", "excluded")
 }
-_PRODUCT = Select(
+_SUB_LICENCES = SubLicence.objects.filter(
+    authorization=OuterRef("authorization"), merchant=OuterRef("merchant"), state=SubLicence.State.IN_FORCE,
+    since__lte=Arg("day"), until__gte=Arg("day"),
+)  # fmt: skip
+_products = (
     Product.objects.filter(code=Arg("code"))
-    .exclude(state=Product.State.DRAFT)
     .select_related("authorization", "resource", "resource__domain", "resource__snapshot")
     .defer("resource__snapshot__manifest", "resource__snapshot__release")
     .annotate(
         is_listed=Exists(_of["listed"].filter(resource=OuterRef("resource"))),
         is_excluded=Exists(_of["excluded"].filter(resource=OuterRef("resource"))),
-        is_sub_licensed=Exists(_of["merchants"].filter(party=OuterRef("merchant"))),
+        is_sub_licensed=Exists(_SUB_LICENCES),
     )
 )
-_held = Licence.objects.filter(buyer=Arg("buyer"), product=Arg("product")).select_related("meter").order_by("-id")
+_PRODUCT = Select(_products.exclude(state=Product.State.DRAFT))
+_REVIEWED = Select(_products)
+_held = Licence.objects.filter(buyer=Arg("buyer"), product=Arg("product"), review=Arg("review", BooleanField()))
+_held = _held.select_related("meter", "version").order_by("-id")
 _NAMED = Select(_held.filter(pk=Arg("pk")))
 _HELD = Select(_held[:100])
 _POPULATION = Select(PopulationMeter.objects.filter(domain=Arg("domain"), population=Arg("population")))
@@ -49,13 +57,16 @@ NO_CAP = 2**62  # an `open` resource has no population, hence nothing to use up
 class Chain:
     """One product as one party may ask it, and those joined to it. `licence` is None where the party has none.
 
-    `disclosure` is that of a query: with products joined, of each term the strictest.
+    `composition` is what may be asked: of the live version and of that which the licence was given under, the
+    stricter; in a delivery review, the version's that is reviewed. `disclosure` is that of a query: with products
+    joined, of each term the strictest.
     """
 
     product: Product
     licence: Licence | None
     offer: Offer
     terms: LicenceTerms | None
+    composition: Composition
     disclosure: Terms
     calls: int
     spent: int
@@ -65,6 +76,12 @@ class Chain:
     @property
     def resource(self) -> Resource:
         return self.product.resource
+
+    @property
+    def version(self) -> int:
+        """The number of the version that is asked."""
+        reviewed = self.licence is not None and self.licence.review and self.licence.version
+        return reviewed.number if reviewed else self.product.version
 
     def manifest(self) -> Manifest:
         """The manifest of the snapshot in service. Raises Problem snapshot_missing."""
@@ -85,11 +102,11 @@ class Chain:
         return self.disclosure.rho if self.policy["profile"] == Profile.PRIVATE else looks
 
     def schema(self) -> Schema:
-        """The columns the product shows."""
-        return self.manifest().schema.only(frozenset(self.product.columns))
+        """The columns that may be asked."""
+        return self.manifest().schema.only(self.composition.columns)
 
     def shown(self) -> Manifest:
-        """The manifest with the columns the product shows."""
+        """The manifest with the columns that may be asked."""
         return replace(self.manifest(), schema=self.schema())
 
     def check_joins(self) -> None:
@@ -111,74 +128,78 @@ class Chain:
     @property
     def about_nobody(self) -> bool:
         """Whether it protects nobody, nor limits what is asked of it."""
-        profiles = {self.product.profile, self.policy.get("profile", Profile.OPEN.value)}
+        profiles = {self.composition.profile, self.policy.get("profile", Profile.OPEN.value)}
         return profiles == {Profile.OPEN.value} and not self.policy.get("budget")
 
 
 def load_chain(
     party: UUID, product_code: str, purpose: str, licence: UUID | None = None,
-    joined: Mapping[str, UUID | None] | None = None,
+    joined: Mapping[str, UUID | None] | None = None, review: bool = False,
 ) -> Chain:  # fmt: skip
     """The chain for `party`, with those of the products `joined`, by code with the licence if one is named.
 
+    With `review`, that of the version that `licence`, a licence for its delivery review, names; no other is.
     Raises Problem not_found for a product that is not there or still a draft.
     """
-    chain = _load(party, product_code, purpose, licence)
-    others = tuple(_load(party, code, purpose, named) for code, named in sorted((joined or {}).items()))
+    chain = _load(party, product_code, purpose, licence, review)
+    others = tuple(_load(party, code, purpose, named, False) for code, named in sorted((joined or {}).items()))
     disclosure = strictest(each.disclosure for each in (chain, *others))
     return replace(chain, joined=others, disclosure=disclosure) if joined else chain
 
 
-def _load(party: UUID, product_code: str, purpose: str, licence: UUID | None) -> Chain:
-    product = _product(product_code)
-    held = _licence(party, product, purpose, licence)
+def _load(party: UUID, product_code: str, purpose: str, licence: UUID | None, review: bool) -> Chain:
+    product = _product(product_code, review)
+    held = _licence(party, product, purpose, licence, review)
     snapshot = product.resource.snapshot
     policy = snapshot.policy if snapshot else {}
+    made = _composition(product, held)
     return Chain(
         product=product,
         licence=held,
-        offer=_offer(product, policy),
+        offer=_offer(product, policy, made, _offered(product, held)),
         terms=_terms(held) if held else None,
-        disclosure=_disclosure(product),
+        composition=made,
+        disclosure=made.disclosure,
         calls=held.meter.calls if held else 0,
         spent=held.meter.spent if held else 0,
         population_left=_population_left(product, policy),
     )
 
 
-@lru_cache(maxsize=256)
-def manifest_of(snapshot: UUID) -> Manifest:
-    """A snapshot's manifest; a snapshot never changes, so a process reads it once."""
-    return manifest_from_json(Snapshot.objects.values_list("manifest", flat=True).get(pk=snapshot))
-
-
-def _product(code: str) -> Product:
-    found = _PRODUCT.first(code=code)
+def _product(code: str, review: bool) -> Product:
+    found = (_REVIEWED if review else _PRODUCT).first(code=code, day=timezone.localdate())
     if found is None:
         raise Problem("not_found", f"there is no product {code!r}")
     return found
 
 
-def _licence(party: UUID, product: Product, purpose: str, wanted: UUID | None) -> Licence | None:
+def _licence(party: UUID, product: Product, purpose: str, wanted: UUID | None, review: bool) -> Licence | None:
     """The party's licence: the one it names, else one in force that names the purpose, else its newest."""
     if wanted is not None:
-        return _NAMED.first(buyer=party, product=product.pk, pk=wanted)
-    mine = _HELD.all(buyer=party, product=product.pk)
+        return _NAMED.first(buyer=party, product=product.pk, pk=wanted, review=review)
+    mine = _HELD.all(buyer=party, product=product.pk, review=review)
     fitting = (each for each in mine if each.state == Licence.State.IN_FORCE and purpose in each.purposes)
     return next(fitting, mine[0] if mine else None)
 
 
-def _disclosure(product: Product) -> Terms:
-    match Profile(product.profile):
-        case Profile.OPEN:
-            return Terms(Profile.OPEN.value)
-        case Profile.GUARDED:
-            return Terms(Profile.GUARDED.value, product.threshold)
-        case Profile.PRIVATE:
-            return Terms(Profile.PRIVATE.value, rows=product.rows, rho=product.rho)
+def _composition(product: Product, licence: Licence | None) -> Composition:
+    """A licence keeps what it was given under: a later version widens it only where somebody moves it there, and
+    narrows it at once."""
+    given = licence.version if licence else None
+    if given is not None and licence is not None and licence.review:
+        return given.composition
+    live = product.composition
+    return live if given is None or given.number == product.version else stricter(live, given.composition)
 
 
-def _offer(product: Product, policy: dict) -> Offer:
+def _offered(product: Product, licence: Licence | None) -> bool:
+    """Whether it may be asked now: a product where it is listed with a live version, a version while it is reviewed."""
+    if licence is not None and licence.review:
+        return licence.version is not None and licence.version.state == Version.State.SUBMITTED
+    return product.offered
+
+
+def _offer(product: Product, policy: dict, made: Composition, offered: bool) -> Offer:
     authorization, resource = product.authorization, product.resource
     merchant = str(product.merchant_id)
     grant = Grant(
@@ -198,10 +219,10 @@ def _offer(product: Product, policy: dict) -> Offer:
         item=Item(resource.code, resource.state == Resource.State.REGISTERED, resource.sector),
         grant=grant,
         merchant=merchant,
-        listed=product.state == Product.State.LISTED,
+        listed=offered,
         queryable=product.kind == Product.Kind.AGGREGATE,
-        strictness=Profile(product.profile).strictness,
-        threshold=product.threshold,
+        strictness=made.profile.strictness,
+        threshold=made.threshold,
         least_strictness=Profile(policy.get("profile", "open")).strictness,
         least_threshold=policy.get("threshold", 0),
         has_snapshot=resource.snapshot_id is not None,

@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from catalog.models import Domain, Product
+from catalog.models import Domain, Product, Version
 from exchange.ids import new_id
 from exchange.parties.models import Party
 from licensing import tariff
@@ -35,6 +35,12 @@ class Licence(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="licences", verbose_name=_("product"))
+    # Given under: what it allows is never more than this version does. In a review, the version that is reviewed.
+    version = models.ForeignKey(
+        Version, on_delete=models.PROTECT, null=True, blank=True, editable=False, related_name="licences",
+        verbose_name=_("product version"),
+    )  # fmt: skip
+    review = models.BooleanField(_("for a delivery review"), default=False, editable=False)
     buyer = models.ForeignKey(Party, on_delete=models.PROTECT, related_name="licences", verbose_name=_("buyer"))
     purposes = models.JSONField(_("purposes"), default=list)
     quota = models.PositiveBigIntegerField(_("calls in all"))

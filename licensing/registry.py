@@ -3,6 +3,8 @@
 from django.db import transaction
 from django.db.models import Sum
 
+from catalog.models import Version
+from catalog.versions import live_version
 from exchange.audit import log
 from exchange.errors import Problem
 from licensing import meters
@@ -35,7 +37,9 @@ def do_transition(licence: Licence, to: str, actor: str, reason: str = "") -> No
             raise Problem("field_invalid", f"from {state} to {to} is no step")
         if to == "in_force":
             check_share(licence)
-        Licence.objects.filter(pk=licence.pk).update(state=to)
+        if state == "draft" and not licence.review:
+            licence.version = _live(licence)
+        Licence.objects.filter(pk=licence.pk).update(state=to, version=licence.version)
         _record(licence, f"licence.{to}", actor, reason)
     licence.state = to
 
@@ -47,6 +51,26 @@ def do_change(licence: Licence, actor: str, fields: list[str]) -> None:
             check_share(licence)
         licence.save(update_fields=fields)
         _record(licence, "licence.changed", actor, ", ".join(sorted(fields)))
+
+
+def do_succeed(licence: Licence, actor: str) -> None:
+    """Give the licence what the product's live version has, also where that is more. Raises Problem version_missing,
+    field_invalid for a licence that ended."""
+    with transaction.atomic():
+        meters.lock(licence)
+        current = Licence.objects.get(pk=licence.pk)
+        if current.state not in LIVE or current.review:
+            raise Problem("field_invalid", f"a licence that is {current.state} is given nothing")
+        licence.version = _live(licence)
+        Licence.objects.filter(pk=licence.pk).update(version=licence.version)
+        _record(licence, "licence.succeeded", actor, f"version {licence.version.number}")
+
+
+def _live(licence: Licence) -> Version:
+    live = live_version(licence.product)
+    if live is None:
+        raise Problem("version_missing")
+    return live
 
 
 def check_share(licence: Licence) -> None:

@@ -1,4 +1,5 @@
-"""How products were used, as the operator publishes it (27号): calls by month, nobody's name, no small number."""
+"""How products were used, as the operator publishes it (27号): calls by month, nobody's name, no small number; a
+delivery review is no use."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -25,7 +26,9 @@ def calls(products: Sequence[Any], today: date) -> dict[Any, list[int | None]]:
     """The calls of each product (by key) in each of `months`; None where they are fewer than FLOOR. Two SQL queries."""
     wanted = months(today)
     start, end = (_midnight(day) for day in (wanted[0], today.replace(day=1)))
-    asked = Usage.objects.filter(query__product__in=products, used_at__gte=start, used_at__lt=end)
+    asked = Usage.objects.filter(
+        query__product__in=products, used_at__gte=start, used_at__lt=end, licence__review=False
+    )
     joined = JoinedProduct.objects.filter(
         product__in=products, query__usage__used_at__gte=start, query__usage__used_at__lt=end
     )

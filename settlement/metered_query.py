@@ -111,7 +111,7 @@ def reserve(caller: Caller, ask: Ask, prepared: Prepared) -> MeteredQuery:
         with transaction.atomic(durable=True):
             licence = prepared.licence
             meter, *others = meters.lock_all(prepared.licences)
-            chain = load_chain(caller.party, ask.product, ask.purpose, licence.pk, prepared.named)
+            chain = load_chain(caller.party, ask.product, ask.purpose, licence.pk, prepared.named, ask.review)
             check(prepared.under(chain), ask, credit_left=prepared.price)  # the hold itself asks the wallet
             number = meters.do_count_call(meter)
             rows = joined.new_rows(query, prepared)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from catalog.models import Product
 from exchange.crypto.canonical import canonical, digest
 from exchange.errors import Problem
 from exchange.sandbox import plan, query, sql
@@ -39,6 +38,7 @@ class Ask:
     licence: UUID | None = None
     product: str = ""
     joined: tuple[str, ...] = ()
+    review: bool = False  # a sample question of a delivery review, under its licence; the API cannot say so
 
     def licence_of(self, party: UUID) -> Licence | None:
         """The licence a refusal is numbered under, if the party has one for the product."""
@@ -96,7 +96,7 @@ class Prepared:
         for now, before in zip((chain, *chain.joined), self.chains, strict=True):
             if now.resource.snapshot_id != before.resource.snapshot_id:
                 raise Problem("snapshot_gone", hint="A new snapshot came into service meanwhile; ask again.")
-            if now.disclosure != before.disclosure:  # the order is signed under the old ones, and costs as much
+            if now.composition != before.composition:  # the order is signed under the old ones, and costs as much
                 raise Problem("snapshot_gone", hint="The product's terms changed meanwhile; ask again.")
         return dataclasses.replace(self, chain=chain)
 
@@ -108,7 +108,7 @@ def prepare(party: UUID, ask: Ask, only_own: bool = False) -> Prepared:
     """
     question = sql.parse(ask.question) if isinstance(ask.question, str) else query.parse_json(ask.question)
     ask.product, ask.joined = question.product, tuple(sorted({asked.product for asked in question.joins}))
-    chain = load_chain(party, question.product, ask.purpose, ask.licence, dict.fromkeys(ask.joined))
+    chain = load_chain(party, question.product, ask.purpose, ask.licence, dict.fromkeys(ask.joined), ask.review)
     chain.check_joins()
     shown = {other.product.code: other.shown() for other in chain.joined}
     bound = query.bind(question, chain.schema(), Profile(chain.disclosure.profile), shown)
@@ -144,7 +144,7 @@ def joined_manifest(chain: Chain, asked: query.AggregateQuery) -> Manifest:
 
 def rates_of(chain: Chain) -> Tariff:
     """What the party pays for a product by its licence."""
-    if chain.licence is None or chain.product.use == Product.Use.PUBLIC_GOOD:
+    if chain.licence is None or chain.composition.free:
         return tariff.FREE
     return tariff.from_json(chain.licence.tariff)
 

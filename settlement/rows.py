@@ -43,6 +43,7 @@ def new_query(caller: Caller, ask: Ask, prepared: Prepared) -> MeteredQuery:
         terms={
             "tariff": prepared.tariff_json,
             **sharing(product),
+            "version": prepared.chain.version,
             "cost": prepared.cost,
             "population": prepared.chain.resource.snapshot.policy["population"],
             "privacy": privacy(prepared),
@@ -67,7 +68,7 @@ def signed_order(pk: UUID, prepared: Prepared) -> str:
         snapshot=prepared.snapshot,
         terms=chain.disclosure,
         query=prepared.query,
-        columns=tuple(sorted(chain.product.columns)),
+        columns=tuple(sorted(chain.composition.columns)),
         seen=latest(chain.resource.domain_id, chain.resource.snapshot.policy["population"]),
         joins=joins(prepared),
     )
@@ -86,7 +87,7 @@ def joins(prepared: Prepared) -> tuple[Joined, ...]:
     chains = {chain.product.code: chain for chain in prepared.chain.joined}
     named = [(join.name, chains[product_of(join)]) for join in joins_from_json(prepared.query)]
     return tuple(
-        Joined(name, chain.resource.code, chain.manifest().snapshot, tuple(sorted(chain.product.columns)))
+        Joined(name, chain.resource.code, chain.manifest().snapshot, tuple(sorted(chain.composition.columns)))
         for name, chain in named
     )
 
@@ -101,7 +102,7 @@ def privacy(prepared: Prepared) -> tuple[int, int] | None:
 
 def sharing(product: Product) -> dict[str, dict[str, Any]]:
     """Who gets which part of the product's price."""
-    return {"shares": shares(product), "owners": owners(product)}
+    return {"shares": shares(product.authorization, product.merchant_share), "owners": owners(product)}
 
 
 def owners(product: Product) -> dict[str, str]:
@@ -120,7 +121,7 @@ def facts(query: MeteredQuery, rows: Sequence[JoinedProduct] = ()) -> dict[str, 
     return ({"joined": joined} if joined else {}) | {
         "v": 1, "query": str(query.pk), "licence": str(query.licence_id), "product": query.product.code,
         "buyer": str(query.party_id), "client": str(query.client_id), "purpose": query.purpose,
-        "snapshot": query.snapshot, "asked": query.query, "held": query.price,
+        "version": query.terms.get("version", 0), "snapshot": query.snapshot, "asked": query.query, "held": query.price,
     }  # fmt: skip
 
 

@@ -85,9 +85,6 @@ class Authorization(Named, Stateful):
         Party, on_delete=models.PROTECT, related_name="granted", verbose_name=_("granting authority")
     )
     operator = models.ForeignKey(Party, on_delete=models.PROTECT, related_name="operated", verbose_name=_("operator"))
-    merchants = models.ManyToManyField(
-        Party, blank=True, related_name="sub_licensed", verbose_name=_("sub-licensed merchants")
-    )
     grantee = models.ForeignKey(
         Party,
         on_delete=models.PROTECT,

@@ -127,7 +127,11 @@ def _of(model: type[Stateful], role: str, who: frozenset[UUID]) -> models.Q:
     """The things whose `role` is one of the parties `who`; one party is the platform of everything."""
     if role == Role.PLATFORM:
         return models.Q() if platform_id() in who else models.Q(pk__in=[])
-    return models.Q(**{f"{model.role_paths.get(role, role)}__in": who})
+    paths = model.role_paths.get(role, role)
+    found = models.Q(pk__in=[])
+    for path in (paths,) if isinstance(paths, str) else paths:
+        found |= models.Q(**{f"{path}__in": who})
+    return found
 
 
 def take_all(things: Iterable[Thing], step: Callable[[Thing], object]) -> int:

@@ -13,7 +13,8 @@ class Stateful(models.Model):
     """A thing with a machine. `due_on` is when its next step is due: `clock_days` working days from `clock_from`."""
 
     machine: ClassVar[Machine]
-    role_paths: ClassVar[dict[str, str]] = {}  # where a role of the machine is no field of its own
+    # Where a role of the machine is no field of its own; of several paths the thing itself knows which one leads there.
+    role_paths: ClassVar[dict[str, str | tuple[str, ...]]] = {}
 
     state = models.CharField(_("state"), max_length=20, editable=False)
     submitted_by = models.ForeignKey(

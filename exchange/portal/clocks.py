@@ -4,7 +4,7 @@ from datetime import date
 
 from django.utils import timezone
 
-from catalog import authorizing, demands, registration
+from catalog import authorizing, demands, registration, sublicensing
 from exchange.parties import acts, applications, days
 
 _watched_on: date | None = None
@@ -18,6 +18,7 @@ def watch() -> None:
             acts.reset_clocks()
         registration.lapse()
         authorizing.expire()
+        sublicensing.expire()
         demands.expire()
         applications.lapse()
         _watched_on = today

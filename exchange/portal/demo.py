@@ -20,7 +20,7 @@ from django.conf import settings
 from django.core.management import call_command
 
 from catalog import snapshots
-from catalog.models import Resource
+from catalog.models import Resource, Sample
 from exchange.audit import keys
 from exchange.crypto.keys import b64url, raw
 from exchange.money import show
@@ -144,19 +144,19 @@ class Demo:
         return resource
 
     def list_products(self, people: city.City, flights: Resource, weather: Resource) -> None:
-        self.step("The city authorizes an operator; a merchant lists two products; a buyer gets licences.")
+        self.step("An operator is authorized; it reviews two products of a merchant; a buyer gets licences.")
         authorization = city.authorize(people, "haizhou-2026")
         product = city.offer(
             people, FLIGHTS.product, authorization, flights, [column.name for column in FLIGHTS.schema.columns],
             name_zh="航班延误统计", name_en="Flight delay statistics",
             description_zh="按航空公司、机场和月份统计延误和航程。",
-            description_en="Delays and distances by carrier, airport and month.",
+            description_en="Delays and distances by carrier, airport and month.", sampled=True,
         )  # fmt: skip
         other = city.offer(
             people, WEATHER.product, authorization, weather, [column.name for column in WEATHER.schema.columns],
             name_zh="机场气象统计", name_en="Airport weather statistics", profile="open", threshold=0,
             description_zh="按机场和月份统计气温、降水和风速。",
-            description_en="Temperature, precipitation and wind by airport and month.",
+            description_en="Temperature, precipitation and wind by airport and month.", sampled=True,
         )  # fmt: skip
         licence = city.license_to(people.buyer, product, [PURPOSE])
         city.license_to(people.buyer, other, [PURPOSE])
@@ -164,7 +164,11 @@ class Demo:
         self.client = city.client_of(people.buyer)
         self.hire(people)
         self.say(f"   {authorization.name_zh}, mode {authorization.mode}")
-        self.say(f"   products {product.code} ({product.profile}) and {other.code} ({other.profile})")
+        for each in (product, other):
+            asked = Sample.objects.filter(version__product=each)
+            spent = sum(sample.cost for sample in asked)
+            told = f"{asked.count()} sample answers, which took {spent} of the population's budget"
+            self.say(f"   {each.code} ({each.profile}): reviewed on {told}")
         prices = f"{show(licence.tariff['per_call'])} a call and {show(licence.tariff['per_cell'])} a cell"
         self.say(f"   each licence for {licence.purposes}, {licence.quota} calls, {prices}")
 

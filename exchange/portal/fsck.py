@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db.models import Count, F, Q, Sum
 
-from catalog.models import Domain
+from catalog.models import Domain, Product, Version
 from catalog.snapshots import node_of, order_for
 from exchange.audit import fsck as log_fsck
 from exchange.audit import keys
@@ -40,6 +40,7 @@ def check() -> Iterator[Finding]:
     yield from check_ledger()
     yield from check_usage()
     yield from check_meters()
+    yield from check_versions()
     for domain in Domain.objects.order_by("code"):
         yield from check_journal(domain)
 
@@ -140,6 +141,24 @@ def check_meters() -> Iterator[Finding]:
         if meter.records != recorded:
             wrong.append(f"licence {meter.pk}: {meter.records} records numbered, {recorded} in the log")
     yield from summary("meters", wrong, LicenceMeter.objects.count())
+
+
+def check_versions() -> Iterator[Finding]:
+    """Each product has the terms of its live version, and that has those of the record of its release."""
+    wrong, right = [], 0
+    bodies = RecordBody.objects.filter(record__kind="version.release").values_list("body", flat=True)
+    released = {said["id"]: said["terms"] for said in map(json.loads, bodies)}
+    for version in Version.objects.filter(state=Version.State.LIVE).select_related("product__resource", "resource"):
+        terms, product = version.terms(), version.product
+        if (product.version, product.terms()) != (version.number, terms):
+            wrong.append(f"{product.code}: its terms are not those of its live version {version.number}")
+        # What was listed before there were versions was never submitted, and has no such record.
+        if version.submission and released.get(str(version.pk)) != terms:
+            wrong.append(f"{product.code}: version {version.number} is not what its record says was released")
+        right += 1
+    stray = Product.objects.filter(version__gt=0).exclude(versions__state=Version.State.LIVE)
+    wrong += [f"{product.code}: its version {product.version} is not live" for product in stray]
+    yield from summary("versions", wrong, right)
 
 
 def journal_of(domain: Domain) -> Iterator[dict[str, Any]]:

@@ -99,7 +99,9 @@ ADMIN = {
         "stranger root",
         "stranger root",
     ),
-    "catalog.product": ("merchant operator root", "stranger merchant root", "root"),  # it is listed
+    "catalog.product": ("merchant operator authority root", "", ""),  # its terms are its version's
+    "catalog.version": ("merchant operator authority root", "stranger merchant root", ""),  # it is live
+    "catalog.sublicence": ("merchant operator root", "stranger merchant operator root", "root"),  # it is in force
     "catalog.dataitem": ("stranger buyer merchant holder operator authority platform root", "stranger root", "root"),
     "catalog.claim": ("holder root", "stranger holder root", "root"),
     "catalog.demand": ("buyer operator root", "stranger buyer root", "root"),  # it was closed
@@ -132,6 +134,7 @@ PAGES = {
     "admin/logout/": (302, 405, 405),  # by POST only
     "admin/password_change/": (302, 200, 200),
     "admin/password_change/done/": (302, 200, 200),
+    "admin/catalog/version/<path:object_id>/samples/": (302, 405, 405),  # by POST only
     "admin/autocomplete/": (302, 403, 403),
     "admin/jsi18n/": (302, 200, 200),
     "admin/r/<path:content_type_id>/<path:object_id>/": (302, 404, 404),  # our objects have no other page
@@ -146,6 +149,7 @@ MODEL_PAGES = ("", "add/", "<path:object_id>/", "<path:object_id>/change/", "<pa
 STEPPED = {
     "catalog.plan": "", "catalog.authorization": "", "catalog.registration": "", "catalog.objection": "",
     "catalog.demand": "", "catalog.answer": "", "catalog.claim": "", "parties.application": "", "parties.party": "",
+    "catalog.product": "", "catalog.sublicence": "", "catalog.version": "",
     "parties.accreditation": "",
 }  # fmt: skip
 STEP = "<path:object_id>/step/<slug:name>/"
@@ -219,8 +223,10 @@ def objects(market: Market, query: str, users: dict[str, User]) -> dict[str, Any
         party=buyer, name_zh="n", credit_code=buyer.credit_code, contact="c", phone="0532", state="submitted"
     )
     found = [
+        market.authorization.sub_licences.get(),
         item, claim, demand, answer, application, market.authorization.plan, entry, objection, Day.objects.first(),
         market.air, market.air.snapshot, market.domain, market.authorization, market.open, market.open_licence,
+        market.open.versions.get(),
         asked, joined, Usage.objects.get(query=asked), hold, hold.debit, Record.objects.first(),
         Checkpoint.objects.first(),
         buyer, buyer.clients.first(), users["buyer"], Membership.objects.get(user=users["buyer"]),
@@ -363,7 +369,7 @@ def lists(cast: Cast, who: str, model: str) -> bool:
 
 def test_a_form_offers_nothing_that_is_not_ones_own_to_use(cast: Cast) -> None:
     market = cast.market
-    add = reverse("admin:catalog_product_add")
+    add = reverse("admin:catalog_version_add")
     offered = cast.browsers["merchant"].get(add).content.decode()
     assert market.authorization.name_zh in offered
     assert market.authorization.name_zh not in cast.browsers["stranger"].get(add).content.decode()
@@ -386,14 +392,14 @@ def test_a_form_changes_nothing_for_those_who_may_not(cast: Cast) -> None:
         assert {name: value for name, value in fresh.items() if getattr(thing, name) != value} == {}
 
 
-@pytest.mark.parametrize(("model", "to"), [
-    ("catalog.resource", "suspended"), ("catalog.authorization", "ended"), ("catalog.product", "delisted"),
-    ("licensing.licence", "ended"),
+@pytest.mark.parametrize(("model", "act"), [
+    ("catalog.resource", "to_suspended"), ("catalog.authorization", "step_end"), ("catalog.product", "step_delist"),
+    ("catalog.version", "step_withdraw"), ("licensing.licence", "to_ended"),
 ])  # fmt: skip
-def test_a_stranger_moves_no_state_of_anothers_object(cast: Cast, model: str, to: str) -> None:
+def test_a_stranger_moves_no_state_of_anothers_object(cast: Cast, model: str, act: str) -> None:
     thing = cast.objects[model]
     url = f"/admin/{model.replace('.', '/')}/"
-    cast.browsers["stranger"].post(url, {"action": f"to_{to}", "_selected_action": [str(thing.pk)]})
+    cast.browsers["stranger"].post(url, {"action": act, "reason": "x", "_selected_action": [str(thing.pk)]})
     state = thing.state
     thing.refresh_from_db()
     assert thing.state == state

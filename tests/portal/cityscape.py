@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from django.test import Client as Browser
 
-from catalog import registry
-from catalog.models import Authorization, Column, Product, Resource, Snapshot
+from catalog import registry, versions
+from catalog.models import Authorization, Column, Product, Resource, Snapshot, Version
 from catalog.snapshots import COLUMN_FIELDS
 from fixtures import city
 
@@ -44,7 +44,20 @@ class Scape:
 
     def product(self, code: str, name_zh: str, resource: Resource, **more: Any) -> Product:
         authorization = more.pop("authorization", self.full)
-        return city.offer(self.people, code, authorization, resource, ["carrier"], name_zh=name_zh, **more)
+        return offer(self.people, code, authorization, resource, ["carrier"], name_zh=name_zh, **more)
+
+
+def offer(
+    people: city.City, code: str, authorization: Any, resource: Resource, columns: list[str], **more: Any
+) -> Product:
+    """A listed product as it stands after its release, which there is no node here to review."""
+    terms = {name: more.pop(name) for name in ("profile", "threshold", "use") if name in more}
+    terms = {"profile": "guarded", "threshold": 10, "merchant_share": 4000, "resource": resource} | terms
+    product = Product(code=code, authorization=authorization, merchant=people.merchant, **{"name_zh": code} | more)
+    version = versions.do_compose(product, Version(columns=columns, **terms), by=None)
+    Version.objects.filter(pk=version.pk).update(state="live")
+    Product.objects.filter(pk=product.pk).update(state="listed", version=1)
+    return Product.objects.get(pk=product.pk)
 
 
 @pytest.fixture
@@ -60,12 +73,12 @@ def scape(db: str) -> Scape:
         people, "transport-zone", "sector", sector="transport", name_zh="交通专区", name_en="Transport zone",
         rules_zh="一、只作统计。\n二、每季评估。", rules_en="1. Statistics only.\n2. Reviewed every quarter.",
     )  # fmt: skip
-    delays = city.offer(
+    delays = offer(
         people, "flight_delays", zone, flights, ["carrier", "tailnum"], name_zh="航班延误统计",
         name_en="Flight delay statistics", description_zh="按航空公司和月份统计延误。",
         description_en="Delays by carrier.",
     )  # fmt: skip
-    quality = city.offer(
+    quality = offer(
         people, "air_quality", full, air, ["station"], name_zh="空气质量指数", name_en="Air quality index",
         profile="open", threshold=0, use="public_good",
     )  # fmt: skip

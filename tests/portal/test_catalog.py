@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from playwright.sync_api import Page
 
-from catalog import authorizing, registry, search, words
+from catalog import authorizing, registry, search, versions, words
 from catalog.models import Entry, Product, Resource
 from exchange.parties.models import Party
 from fixtures import city
@@ -82,7 +82,7 @@ def test_a_renamed_thing_is_found_by_its_new_name_only(scape: Scape) -> None:  #
 
 def test_what_was_public_before_is_not_found_after(scape: Scape) -> None:  # noqa: F811
     registry.do_transition(scape.flights, "suspended", "test")
-    registry.do_transition(scape.delays, "suspended", "test")
+    versions.do_product_step(scape.delays, "suspend", city.person(scape.people.merchant), "检查")
     assert set(codes()) == {"air", "air_quality"}
     for path in ("/catalog/resources/flights/", "/catalog/products/flight_delays/"):
         assert visitor().get(path).status_code == 404

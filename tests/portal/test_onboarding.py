@@ -42,7 +42,8 @@ def log_in(desk: Page, url: str, name: str, password: str) -> None:
     desk.goto(f"{url}/admin/")
     desk.fill("#id_username", name)
     desk.fill("#id_password", password)
-    desk.click("[type=submit]")
+    desk.click("button[type=submit]")
+    desk.locator("#content").wait_for()
 
 
 @pytest.mark.parametrize(
@@ -94,14 +95,15 @@ def test_from_an_application_to_an_approval(exchange: Exchange, server: str, pag
     head.fill("#id_roles-1-until", "2099-12-31")
     head.select_option("#id_roles-0-decision", "declined")
     head.fill("#id_roles-0-reason", "暂不受理")
-    head.click("[name=_save]")
-    for _ in range(2):  # the first time one is sent to set up an authenticator
-        head.goto(f"{server}/admin/parties/application/")
-        head.locator("input.action-select").first.check()
-        head.select_option("select[name=action]", "step_accredit")
-        head.click("button[name=index]")
-        if "/second-factor/" in head.url:
-            enrol(head)
+    head.click("button[name=_save]")
+    head.locator("#result_list").wait_for()
+    head.goto(f"{server}/admin/parties/application/{made.pk}/step/accredit/")
+    head.click("button[name=take]")
+    assert "/second-factor/" in head.url  # the first time one is sent to set up an authenticator
+    enrol(head)
+    head.click("button[name=take]")
+    head.get_by_text("已核准").first.wait_for()
+    shot(head, "reviewed")
     made.refresh_from_db()
     assert (made.state, made.party.credit_code) == ("accredited", CODE)
     assert accreditation.is_accredited(made.party, Role.REGISTRAR)
@@ -222,6 +224,26 @@ def test_a_reviewer_never_sees_what_nobody_confirmed(exchange: Exchange) -> None
     assert EMAIL not in desk.get("/admin/parties/application/").content.decode()
     made = exchange.confirms(email="li@haiyan.example")
     assert f"{made.pk}" in desk.get("/admin/parties/application/").content.decode()
+
+
+def test_an_application_waits_for_who_reviews_it_and_no_one_else(exchange: Exchange) -> None:
+    made = exchange.submits()
+
+    def waits_for(user: User, step: str) -> bool:
+        return f"/{made.pk}/step/{step}/" in logged_in(user).get("/admin/").content.decode()
+
+    assert waits_for(exchange.clerk, "ask")
+    assert not waits_for(exchange.clerk, "accredit")
+    assert waits_for(exchange.head.user, "accredit")
+    for other in (exchange.people.authority, exchange.people.buyer):
+        assert not waits_for(city.person(other, Membership.Duty.APPROVER), "accredit")
+    applications.do_step(exchange.decides(made), "accredit", exchange.head)
+    assert not waits_for(exchange.head.user, "accredit")
+    for thing in (*exchange.people.platform.accreditations.all(), exchange.people.buyer):  # nobody waits for an end
+        assert str(thing.pk) not in logged_in(exchange.head.user).get("/admin/").content.decode()
+    shown = logged_in(exchange.clerk).get(f"/admin/parties/application/{made.pk}/history/").content.decode()
+    for said in ("邮箱已确认", "邮件链接打开人", "核准入驻"):
+        assert said in shown, said
 
 
 def test_a_document_is_read_by_its_party_and_never_shown_in_a_page(exchange: Exchange) -> None:

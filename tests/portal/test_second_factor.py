@@ -53,7 +53,7 @@ def test_an_authenticator_is_set_up(
     desk.goto(f"{server}{PAGE}")
     desk.fill("#id_username", "wei")
     desk.fill("#id_password", "a long enough one")
-    desk.click("input[type=submit]")
+    desk.click("button[type=submit]")
     shot(desk, f"second-factor-begin-{language}-{viewport['width']}")
     desk.get_by_role("button", name=begin).click()
     assert desk.locator("svg.qr").is_visible()

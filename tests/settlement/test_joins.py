@@ -11,7 +11,7 @@ import pytest
 import requests
 from django.utils import timezone
 
-from catalog import registry, snapshots
+from catalog import registry, snapshots, versions
 from catalog.models import Product, Resource
 from exchange.audit import keys
 from exchange.audit.models import Record
@@ -175,8 +175,7 @@ def test_a_price_is_told_with_the_joined_call_and_nothing_is_counted(joining: Jo
 
 
 def test_a_joined_product_for_the_public_good_is_free_by_rule(joining: Joining) -> None:
-    joining.product.use = "public_good"
-    registry.do_change(joining.product, "test", ["use"])
+    city.revise(joining.product, use="public_good")
     body = joining.ask().json()
     assert body["price"]["amount"] == 50 + 2 * len(body["rows"])
     assert joining.calls() == (1, 1)
@@ -274,8 +273,10 @@ def test_suspending_what_is_joined_stops_the_next_query_and_no_other(joining: Jo
     elif what == "purpose":
         joining.licence.purposes = ["research"]
         licences.do_change(joining.licence, "test", ["purposes"])
+    elif what == "product":
+        versions.do_product_step(joining.product, "suspend", city.person(joining.market.people.merchant), "检查")
     else:
-        registry.do_transition(getattr(joining, what), "suspended", "test")
+        registry.do_transition(joining.resource, "suspended", "test")
     assert refused(joining) == (403, code)
     assert joining.ask(f"SELECT COUNT(*) FROM {GUARDED}").status_code == 200
 
@@ -303,8 +304,7 @@ def test_a_product_of_another_data_domain_is_not_joined(joining: Joining) -> Non
 
 
 def test_a_product_that_shows_no_key_is_not_joined(joining: Joining) -> None:
-    joining.product.columns = ["kind"]
-    registry.do_change(joining.product, "test", ["columns"])
+    city.revise(joining.product, columns=["kind"])
     assert refused(joining) == (403, "join_not_allowed")
 
 

@@ -12,7 +12,7 @@ import pytest
 from joserfc import jws as joserfc_jws
 from joserfc.jwk import OKPKey
 
-from catalog import authorizing, registry
+from catalog import authorizing, registry, versions
 from exchange.audit.models import Record
 from exchange.portal import fsck
 from fixtures import city
@@ -196,9 +196,10 @@ def test_suspending_anything_stops_the_next_query(market: Market, what: str) -> 
         licences.do_transition(market.licence, "suspended", "test")
     elif what == "authorization":
         authorizing.do_step(market.authorization, "suspend", city.person(market.people.authority), "检查")
+    elif what == "product":
+        versions.do_product_step(market.guarded, "suspend", city.person(market.people.merchant), "检查")
     else:
-        thing = {"resource": market.flights, "product": market.guarded}[what]
-        registry.do_transition(thing, "suspended", "test")
+        registry.do_transition(market.flights, "suspended", "test")
     answer = market.buyer.ask(BY_CARRIER)
     assert answer.status_code == 403
     assert (
@@ -273,8 +274,7 @@ def test_a_populations_cap_holds_under_concurrency(market: Market) -> None:
 
 
 def test_public_good_is_free_by_rule(market: Market) -> None:
-    market.open.use = "public_good"
-    registry.do_change(market.open, "test", ["use"])
+    city.revise(market.open, use="public_good")
     body = market.buyer.ask(BY_STATION).json()
     assert body["price"] == {"amount": 0, "currency": "CNY", "lines": []}
     assert not Transfer.objects.filter(query=body["id"]).exists()

@@ -29,7 +29,7 @@ class Migration(migrations.Migration):
                 ('email', models.EmailField(blank=True, db_index=True, max_length=150, verbose_name='e-mail')),
                 ('phone', models.CharField(max_length=30, validators=[django.core.validators.RegexValidator('^\\+?[0-9][0-9 ()-]{5,29}$', 'Not a telephone number.')], verbose_name='telephone')),
                 ('password', models.CharField(editable=False, max_length=128)),
-                ('state', models.CharField(choices=[('applied', 'to be confirmed by e-mail'), ('confirmed', 'being prepared'), ('referred', "referred to the party's administrator"), ('submitted', 'submitted'), ('returned', 'material asked for'), ('accredited', 'accredited'), ('declined', 'declined'), ('withdrawn', 'withdrawn'), ('lapsed', 'lapsed')], default='applied', editable=False, max_length=20, verbose_name='state')),
+                ('state', models.CharField(choices=[('applied', 'to be confirmed by e-mail'), ('confirmed', 'being prepared'), ('referred', "referred to the party's administrator"), ('submitted', 'submitted'), ('returned', 'more material asked for'), ('accredited', 'accredited'), ('declined', 'not approved'), ('withdrawn', 'withdrawn'), ('lapsed', 'lapsed')], default='applied', editable=False, max_length=20, verbose_name='state')),
                 ('answer', models.TextField(blank=True, editable=False, verbose_name='answer')),
                 ('made_at', models.DateTimeField(auto_now_add=True, verbose_name='made')),
                 ('moved_at', models.DateTimeField(auto_now=True, verbose_name='last step')),
@@ -72,7 +72,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=exchange.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 ('role', models.CharField(choices=[('holder', 'data holder'), ('authority', 'granting authority'), ('operator', 'operator'), ('merchant', 'data merchant'), ('buyer', 'buyer'), ('registrar', 'registrar'), ('regulator', 'regulator'), ('platform', 'platform')], max_length=12, verbose_name='role')),
-                ('decision', models.CharField(blank=True, choices=[('', 'to be decided'), ('granted', 'granted'), ('declined', 'declined')], max_length=12, verbose_name='decision')),
+                ('decision', models.CharField(blank=True, choices=[('', 'to be decided'), ('granted', 'granted'), ('declined', 'not granted')], max_length=12, verbose_name='decision')),
                 ('until', models.DateField(blank=True, null=True, verbose_name='until')),
                 ('reason', models.CharField(blank=True, max_length=500, verbose_name='reason')),
             ],

@@ -25,9 +25,9 @@ class Application(Named, Stateful):
         CONFIRMED = "confirmed", _("being prepared")
         REFERRED = "referred", _("referred to the party's administrator")
         SUBMITTED = "submitted", _("submitted")
-        RETURNED = "returned", _("material asked for")
+        RETURNED = "returned", _("more material asked for")
         ACCREDITED = "accredited", _("accredited")
-        DECLINED = "declined", _("declined")
+        DECLINED = "declined", _("not approved")
         WITHDRAWN = "withdrawn", _("withdrawn")
         LAPSED = "lapsed", _("lapsed")
 
@@ -65,7 +65,7 @@ class RequestedRole(models.Model):
     class Decision(models.TextChoices):
         OPEN = "", _("to be decided")
         GRANTED = "granted", _("granted")
-        DECLINED = "declined", _("declined")
+        DECLINED = "declined", _("not granted")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     application = models.ForeignKey(Application, on_delete=models.PROTECT, related_name="roles")

@@ -57,6 +57,11 @@ class Party(Named, Stateful):
     credit_code = models.CharField(
         _("unified social credit code"), max_length=18, unique=True, validators=[check_credit_code]
     )
+    # Whoever controls a party takes part in what it does (27号: direct or indirect).
+    controlled_by = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="controls",
+        verbose_name=_("controlled by"),
+    )  # fmt: skip
     state = models.CharField(_("state"), max_length=20, choices=State, default=State.ACTIVE, editable=False)
 
     class Meta:

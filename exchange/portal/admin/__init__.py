@@ -6,9 +6,19 @@ No rule lives here: saving goes through the registries, so that every change is 
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from exchange.portal.admin import catalog, demands, onboarding, people, registry, sources, trade
+from exchange.portal.admin import (
+    catalog,
+    demands,
+    onboarding,
+    people,
+    products,
+    registry,
+    sources,
+    sublicensing,
+    trade,
+)
 
-__all__ = ["catalog", "demands", "onboarding", "people", "registry", "sources", "trade"]
+__all__ = ["catalog", "demands", "onboarding", "people", "products", "registry", "sources", "sublicensing", "trade"]
 
 admin.site.site_header = admin.site.site_title = "Sluice · 公共数据授权运营"
 admin.site.index_title = _("Work")

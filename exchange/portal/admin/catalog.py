@@ -1,4 +1,4 @@
-"""Resources, plans and authorizations, products."""
+"""Resources, plans and authorizations."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,14 +7,13 @@ from django.contrib import admin
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 
 from catalog import authorizing, registry
 from catalog.models import (
     Authorization,
     Column,
     Plan,
-    Product,
     Resource,
     Snapshot,
 )
@@ -22,7 +21,7 @@ from exchange.parties.acts import parties_of
 from exchange.parties.models import Role
 from exchange.portal.admin.desks import ReadOnly, Registered, transition
 from exchange.portal.admin.stepped import Stepped, step
-from exchange.portal.admin.tables import Exported, Imported, ProductTable, ResourceTable
+from exchange.portal.admin.tables import Imported, ResourceTable
 
 
 class ColumnsInline(TabularInline):
@@ -101,7 +100,7 @@ class AuthorizationAdmin(Authorizing):
     changed_by = ("authority",)
     list_display = ("code", "name_zh", "mode", "operator", "since", "until", "state")
     list_filter = ("mode", "state")
-    filter_horizontal = ("merchants", "listed", "excluded")
+    filter_horizontal = ("listed", "excluded")
     readonly_fields = ("state", "published_on")
     actions = (
         step("submit", _("Submit")),
@@ -112,46 +111,6 @@ class AuthorizationAdmin(Authorizing):
         step("resume", _("Resume")),
         step("end", _("End")),
     )
-
-
-@admin.register(Product)
-class ProductAdmin(Exported, Registered):
-    resource_classes = (ProductTable,)
-    party_paths = ("merchant",)
-    may_add_as = (Role.MERCHANT,)
-    changed_by = ("merchant",)
-    list_display = ("code", "name_zh", "name_en", "merchant", "resource", "profile", "use", "state")
-    list_filter = ("state", "profile", "use")
-    search_fields = ("code", "name_zh", "name_en")
-    readonly_fields = ("state",)
-    actions = (
-        transition("listed", _("List"), ("authorization__operator",)),
-        transition("suspended", _("Suspend"), ("authorization__operator", "merchant")),
-        transition("delisted", _("Delist"), ("authorization__operator", "merchant")),
-    )
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """What was listed once is not edited: buyers were promised it as it was."""
-        editable = obj is None or obj.state == Product.State.DRAFT or request.user.is_superuser
-        return editable and super().has_change_permission(request, obj)
-
-    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """What is in force may be chosen; a draft of others is nobody's to see."""
-        if db_field.name == "authorization" and not request.user.is_superuser:
-            mine, live = parties_of(request.user), Authorization.State.IN_FORCE
-            by_right = Q(operator__in=mine) | Q(merchants__in=mine) | Q(grantee__in=mine)
-            kwargs["queryset"] = Authorization.objects.filter(by_right, state=live).distinct()
-        if db_field.name == "resource" and not request.user.is_superuser:
-            kwargs["queryset"] = Resource.objects.filter(state=Resource.State.REGISTERED)
-        return super().formfield_for_foreignkey(db_field, request, **kwargs)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
-        """A merchant's own, and for an operator those under its authorizations."""
-        rows = ModelAdmin.get_queryset(self, request)
-        if request.user.is_superuser:
-            return rows
-        mine = parties_of(request.user)
-        return rows.filter(Q(merchant__in=mine) | Q(authorization__operator__in=mine)).distinct()
 
 
 @admin.register(Snapshot)

@@ -11,13 +11,15 @@ from exchange.audit import log
 from exchange.audit.models import Record
 from exchange.parties.acts import parties_of
 from exchange.parties.models import Membership, User
-from exchange.steps import CLOCK
+from exchange.steps import BEARER, CLOCK
 
 # What is done at no button.
 DONE = {
     "opened": _("opened"), "edited": _("edited"), "created": _("created"), "changed": _("changed"),
     "adopted": _("taken over"), "cancel": _("cancelled"), "expire": _("expired"), "replace": _("replaced"),
-    "made": _("made"),
+    "made": _("made"), "sampled": _("sample questions asked"), "confirm": _("address confirmed"), "refer": _("referred to the party's administrator"),
+    "document": _("document added"), "decided": _("decisions noted"), "submit": _("submitted"),
+    "withdraw": _("withdrawn"), "lapse": _("lapsed"),
 }  # fmt: skip
 
 
@@ -60,7 +62,7 @@ def _names(actors: set[str], reader: User) -> dict[str, str]:
     """What to call each actor that is a person; the clock stays the clock."""
     ids = [actor for actor in actors if len(actor) == 36 and actor != CLOCK]
     mine = set(parties_of(reader).values_list("pk", flat=True))
-    names = {CLOCK: str(_("the clock"))}
+    names = {CLOCK: str(_("the clock")), BEARER: str(_("who opened the mailed link"))}
     for member in Membership.objects.filter(user__in=ids).select_related("user", "party").order_by("pk"):
         known = member.party_id in mine or reader.is_superuser
         names[str(member.user_id)] = str(member.user) if known else names.get(str(member.user_id), str(member.party))

@@ -45,6 +45,7 @@ class RolesInline(TabularInline):
     model = RequestedRole
     extra = 0
     can_delete = False
+    hide_title = True
     fields = ("role", "decision", "until", "reason")
     readonly_fields = ("role",)
 
@@ -64,11 +65,13 @@ class PapersInline(TabularInline):
     model = ApplicationDocument
     extra = 0
     can_delete = False
+    hide_title = True
     fields = readonly_fields = ("what", "file")
 
     @admin.display(description=_("document"))
     def file(self, paper: ApplicationDocument) -> str:
-        return format_html('<a href="{}">{}</a>', reverse("document", args=[paper.document_id]), paper.document.name)
+        link = '<a class="text-primary-600 underline" href="{}">{}</a>'
+        return format_html(link, reverse("document", args=[paper.document_id]), paper.document.name)
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return True
@@ -94,9 +97,9 @@ class ApplicationAdmin(Reviewed):
     )  # fmt: skip
     inlines = (RolesInline, PapersInline)
     actions = (
-        step("ask", _("Ask for missing material")),
+        step("ask", _("Ask for more material")),
         step("accredit", _("Accredit")),
-        step("decline", _("Decline")),
+        step("decline", _("Decline the application")),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

@@ -14,7 +14,9 @@ GROUPS: tuple[tuple[Any, dict[str, str]], ...] = (
         "catalog.resource": "database", "catalog.registration": "app_registration", "catalog.objection": "gavel",
         "catalog.dataitem": "fact_check", "catalog.claim": "rule", "parties.day": "calendar_month",
     }),
-    (_("Authorized operation"), {"catalog.plan": "description", "catalog.authorization": "verified"}),
+    (_("Authorized operation"), {
+        "catalog.plan": "description", "catalog.authorization": "verified", "catalog.sublicence": "account_tree",
+    }),
     (_("Products and trade"), {
         "catalog.demand": "campaign", "catalog.answer": "forum",
         "catalog.product": "inventory_2", "catalog.version": "history_edu", "licensing.licence": "key",
@@ -36,6 +38,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     rest = {label: REST[1] for label in desks if label not in known}
     found = [{"title": _("Work"), "items": [
         {"title": _("My work"), "icon": "checklist", "link": reverse("admin:index")},
+        {"title": _("Your party"), "icon": "groups", "link": reverse("parties"), "active": False},
+        {"title": _("Second factor"), "icon": "password", "link": reverse("second-factor"), "active": False},
         {"title": _("The public hall"), "icon": "public", "link": reverse("front"), "active": False},
     ]}]  # fmt: skip
     for title, labels in (*GROUPS, (REST[0], rest)):

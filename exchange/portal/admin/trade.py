@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
@@ -10,9 +11,11 @@ from unfold.admin import ModelAdmin
 from catalog.models import (
     Product,
 )
+from exchange.errors import Problem
 from exchange.parties.acts import parties_of
 from exchange.parties.models import Role
-from exchange.portal.admin.desks import ReadOnly, Registered, transition
+from exchange.portal.admin.desks import ReadOnly, Registered, owned, transition
+from exchange.portal.texts import told
 from licensing import registry as licence_registry
 from licensing.models import Licence
 from settlement.models import JoinedProduct, MeteredQuery, Transfer, Usage
@@ -24,14 +27,33 @@ class LicenceAdmin(Registered):
     party_paths = ("product__merchant", "buyer")
     may_add_as = (Role.MERCHANT,)
     changed_by = ("product__merchant",)
-    list_display = ("product", "buyer", "purposes", "quota", "since", "until", "state")
+    list_display = ("product", "version", "buyer", "purposes", "quota", "since", "until", "state")
     list_filter = ("state",)
-    readonly_fields = ("state",)
+    readonly_fields = ("state", "version")
     actions = (
         transition("in_force", _("Put in force"), ("product__merchant",)),
         transition("suspended", _("Suspend"), ("product__merchant",)),
         transition("ended", _("End"), ("product__merchant",)),
+        "succeed",
     )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Licence]:
+        """Those of delivery reviews are nobody's to change; the version's page shows what they gave."""
+        rows = super().get_queryset(request)
+        return rows if request.user.is_superuser else rows.filter(review=False)
+
+    @admin.action(description=_("Move to the live version"))
+    def succeed(self, request: HttpRequest, rows: QuerySet[Licence]) -> None:
+        theirs = rows if request.user.is_superuser else rows.filter(owned(self.changed_by, request.user))
+        for licence in rows.exclude(pk__in=theirs.values("pk")):
+            self.message_user(request, f"{licence}: {_('Your party may not do this.')}", messages.ERROR)
+        for licence in theirs:
+            try:
+                licence_registry.do_succeed(licence, str(request.user.pk))
+            except Problem as problem:
+                self.message_user(request, f"{licence}: {told(problem)}", messages.ERROR)
+            else:
+                self.message_user(request, f"{licence}: {licence.version}", messages.SUCCESS)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "buyer":  # the merchant names another party here
