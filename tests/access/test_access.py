@@ -350,6 +350,7 @@ def expected(model: str, page: str, who: str) -> int:
     return 200 if page in ("list", "add", "import", "export") or who in finds.split() else 302
 
 
+@pytest.mark.timeout(900)  # every page of every desk for everybody: some thousands
 def test_each_person_finds_their_own_objects_in_the_admin_only(pages: dict[tuple[str, str], dict[str, int]]) -> None:
     due = {(model, page): {who: expected(model, page, who) for who in row} for (model, page), row in pages.items()}
     assert pages == due

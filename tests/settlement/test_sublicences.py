@@ -15,7 +15,7 @@ def test_suspending_it_stops_the_next_query(market: Market) -> None:
     assert market.buyer.ask(BY_STATION).status_code == 200
     made = SubLicence.objects.get(authorization=market.authorization, merchant=market.people.merchant)
     sublicensing.do_step(made, "suspend", city.person(market.people.operator), "检查")
-    assert market.buyer.ask(BY_STATION).json()["code"] == "grantee_not_named"
+    assert market.buyer.ask(BY_STATION).json()["detail"] == "grantee_not_named"
     sublicensing.do_step(made, "resume", city.verified(city.person(market.people.operator, Membership.Duty.APPROVER)))
     SubLicence.objects.filter(pk=made.pk).update(until=timezone.localdate() - timedelta(days=1), since="2026-01-01")
-    assert market.buyer.ask(BY_STATION).json()["code"] == "grantee_not_named"
+    assert market.buyer.ask(BY_STATION).json()["detail"] == "grantee_not_named"

@@ -17,7 +17,8 @@ from exchange.steps import BEARER, CLOCK
 DONE = {
     "opened": _("opened"), "edited": _("edited"), "created": _("created"), "changed": _("changed"),
     "adopted": _("taken over"), "cancel": _("cancelled"), "expire": _("expired"), "replace": _("replaced"),
-    "made": _("made"), "sampled": _("sample questions asked"), "confirm": _("address confirmed"), "refer": _("referred to the party's administrator"),
+    "made": _("made"), "sampled": _("sample questions asked"),
+    "confirm": _("address confirmed"), "refer": _("referred to the party's administrator"),
     "document": _("document added"), "decided": _("decisions noted"), "submit": _("submitted"),
     "withdraw": _("withdrawn"), "lapse": _("lapsed"),
 }  # fmt: skip
