@@ -55,7 +55,10 @@ def test_what_is_developed_with_is_what_is_served():
     assert requirements(PINS[0]).keys() <= requirements(PINS[1]).keys()
 
 
-@pytest.mark.parametrize("page", ["README.md", *(str(p.relative_to(ROOT)) for p in tracked("docs/*.md"))])
+READMES = ("README.md", "README.zh.md")
+
+
+@pytest.mark.parametrize("page", [*READMES, *(str(p.relative_to(ROOT)) for p in tracked("docs/*.md"))])
 def test_every_make_command_on_a_page_exists(page):
     targets = set(re.findall(r"^([a-z]+):", text_of(ROOT / "Makefile"), re.M))
     said = re.findall(r"(?:^|`)make (?:-s )?([a-z]+)", text_of(ROOT / page), re.M)
@@ -64,6 +67,31 @@ def test_every_make_command_on_a_page_exists(page):
 
 def test_the_readme_shows_the_two_commands():
     assert {"make demo", "make test"} <= set(re.findall(r"make [a-z]+", text_of(ROOT / "README.md")))
+
+
+SAME = {
+    "headings": r"^(#+) ",
+    "make commands": r"(?:^|`)make [a-z]+",
+    "links": r"\]\(((?!README)[^)]+)\)",
+    "folders, files and names": r"`([\w./-]+)`",
+    "rows of tables": r"^(\|) ",
+}
+
+
+@pytest.mark.parametrize("pattern", SAME.values(), ids=SAME)
+def test_the_readme_says_the_same_in_both_languages(pattern):
+    english, chinese = (sorted(re.findall(pattern, text_of(ROOT / name), re.M)) for name in READMES)
+    assert english
+    assert english == chinese
+
+
+def test_the_readmes_show_the_same_commands_and_lead_to_each_other():
+    english, chinese = (text_of(ROOT / name) for name in READMES)
+    shown = [re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S) for text in (english, chinese)]
+    without_comments = [[re.sub(r"\s+# .*", "", block) for block in blocks] for blocks in shown]
+    assert without_comments[0] == without_comments[1]
+    assert f"]({READMES[1]})" in english.partition("##")[0]
+    assert f"]({READMES[0]})" in chinese.partition("##")[0]
 
 
 @pytest.mark.parametrize("page", tracked("*.md"), ids=lambda path: str(path.relative_to(ROOT)))

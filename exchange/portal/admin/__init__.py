@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from exchange.portal.admin import (
+    authorizing,
     catalog,
     demands,
     onboarding,
@@ -18,7 +19,18 @@ from exchange.portal.admin import (
     trade,
 )
 
-__all__ = ["catalog", "demands", "onboarding", "people", "products", "registry", "sources", "sublicensing", "trade"]
+__all__ = [
+    "authorizing",
+    "catalog",
+    "demands",
+    "onboarding",
+    "people",
+    "products",
+    "registry",
+    "sources",
+    "sublicensing",
+    "trade",
+]
 
 admin.site.site_header = admin.site.site_title = "Sluice · 公共数据授权运营"
 admin.site.index_title = _("Work")

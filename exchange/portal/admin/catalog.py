@@ -1,27 +1,20 @@
-"""Resources, plans and authorizations."""
+"""Resources and their snapshots."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from django.contrib import admin
-from django.db.models import Model, Q, QuerySet
+from django.contrib import admin, messages
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 
-from catalog import authorizing, registry
-from catalog.models import (
-    Authorization,
-    Column,
-    Plan,
-    Resource,
-    Snapshot,
-)
-from exchange.parties.acts import parties_of
+from catalog import registry, snapshots
+from catalog.models import Column, Resource, Snapshot
+from exchange.errors import Problem
 from exchange.parties.models import Role
-from exchange.portal.admin.desks import ReadOnly, Registered, transition
-from exchange.portal.admin.stepped import Stepped, step
+from exchange.portal.admin.desks import ReadOnly, Registered, owned, transition
 from exchange.portal.admin.tables import Imported, ResourceTable
+from exchange.portal.texts import told
 
 
 class ColumnsInline(TabularInline):
@@ -56,61 +49,20 @@ class ResourceAdmin(Imported, Registered):
     actions = (
         transition("registered", _("Resume"), ("holder",)),
         transition("suspended", _("Suspend"), ("holder",)),
+        "serve_snapshot",
     )
 
-
-def _plans(request: HttpRequest) -> QuerySet[Plan]:
-    mine = parties_of(request.user)
-    return Plan.objects.filter(Q(authority__in=mine) | Q(body__in=mine))
-
-
-class Authorizing(Stepped):
-    """Plans and authorizations."""
-
-    open = staticmethod(authorizing.do_open)
-    take = staticmethod(authorizing.do_step)
-    may_add_as = (Role.AUTHORITY,)
-
-    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.related_model is Plan and not request.user.is_superuser:
-            kwargs["queryset"] = _plans(request)
-        return super().formfield_for_foreignkey(db_field, request, **kwargs)
-
-
-@admin.register(Plan)
-class PlanAdmin(Authorizing):
-    party_paths = ("body", "authority")
-    names_others = ("authority",)
-    changed_by = ("body",)
-    list_display = ("code", "name_zh", "mode", "body", "authority", "state")
-    list_filter = ("mode", "state")
-    actions = (
-        step("submit", _("Submit")),
-        step("send_back", _("Send back")),
-        step("approve", _("Approve")),
-        step("file", _("File")),
-        step("withdraw", _("Withdraw")),
-    )
-
-
-@admin.register(Authorization)
-class AuthorizationAdmin(Authorizing):
-    party_paths = ("authority", "operator")
-    names_others = ("operator",)
-    changed_by = ("authority",)
-    list_display = ("code", "name_zh", "mode", "operator", "since", "until", "state")
-    list_filter = ("mode", "state")
-    filter_horizontal = ("listed", "excluded")
-    readonly_fields = ("state", "published_on")
-    actions = (
-        step("submit", _("Submit")),
-        step("send_back", _("Send back")),
-        step("sign", _("Sign")),
-        step("publish", _("Publish")),
-        step("suspend", _("Suspend")),
-        step("resume", _("Resume")),
-        step("end", _("End")),
-    )
+    @admin.action(description=_("Take the node's snapshot into service"))
+    def serve_snapshot(self, request: HttpRequest, rows: QuerySet[Resource]) -> None:
+        """After an intake: the exchange asks the node which snapshot of it is in service."""
+        theirs = rows if request.user.is_superuser else rows.filter(owned(self.changed_by, request.user))
+        for resource in theirs:
+            try:
+                found = snapshots.refresh(resource, str(request.user.pk))
+            except Problem as problem:
+                self.message_user(request, f"{resource}: {told(problem)}", messages.ERROR)
+            else:
+                self.message_user(request, f"{resource}: {found}", messages.SUCCESS)
 
 
 @admin.register(Snapshot)

@@ -14,6 +14,7 @@ from django.db.models import Model, Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from guardian.shortcuts import get_objects_for_user
 from unfold.admin import ModelAdmin
@@ -24,6 +25,7 @@ from exchange.parties.accreditation import roles_of
 from exchange.parties.acts import parties_of
 from exchange.parties.models import Document, User
 from exchange.portal.admin import history
+from exchange.portal.admin.words import Words
 from exchange.portal.texts import told
 
 
@@ -49,6 +51,7 @@ class OwnObjects(ModelAdmin):
     party_paths: ClassVar[tuple[str, ...]] = ()
     may_add_as: ClassVar[tuple[str, ...]] = ()  # roles whose members may add
     names_others: ClassVar[tuple[str, ...]] = ()  # of party_paths, those that name another's party
+    words: ClassVar[tuple[str, ...]] = ()  # fields that are lists of words
     changed_by: ClassVar[tuple[str, ...]] = ()  # paths to the party whose members may change; seeing is not changing
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -89,6 +92,13 @@ class OwnObjects(ModelAdmin):
             elif db_field.related_model is Document:
                 kwargs["queryset"] = Document.objects.filter(party__in=parties_of(request.user))
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Lists of words are written with commas between them, not as JSON."""
+        if db_field.name not in self.words:
+            return super().formfield_for_dbfield(db_field, request, **kwargs)
+        help_text = _("Several with commas between them.")
+        return Words(label=capfirst(db_field.verbose_name), required=not db_field.blank, help_text=help_text)
 
     def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> type[ModelForm]:
         form = super().get_form(request, *args, **kwargs)

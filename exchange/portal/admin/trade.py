@@ -1,28 +1,62 @@
 """Licences, and what is metered and paid."""
 
+from functools import cached_property
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
-from catalog.models import (
-    Product,
-)
+from catalog.models import Product
 from exchange.errors import Problem
 from exchange.parties.acts import parties_of
 from exchange.parties.models import Role
-from exchange.portal.admin.desks import ReadOnly, Registered, owned, transition
+from exchange.portal.admin.desks import DraftForm, ReadOnly, Registered, owned, transition
 from exchange.portal.texts import told
 from licensing import registry as licence_registry
 from licensing.models import Licence
+from licensing.tariff import MOST
 from settlement.models import JoinedProduct, MeteredQuery, Transfer, Usage
+
+PARTS = ("per_call", "per_cell")  # of a tariff
+
+
+class LicenceForm(DraftForm):
+    """A licence whose tariff is a number for each of its parts."""
+
+    per_call = forms.IntegerField(
+        label=_("price of a call (minor units)"), min_value=0, max_value=MOST, initial=0,
+        widget=UnfoldAdminIntegerFieldWidget,
+    )  # fmt: skip
+    per_cell = forms.IntegerField(
+        label=_("price of a cell (minor units)"), min_value=0, max_value=MOST, initial=0,
+        widget=UnfoldAdminIntegerFieldWidget,
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in PARTS:
+            self.initial.setdefault(name, self.instance.tariff.get(name, 0))
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        self.instance.tariff = {name: cleaned.get(name) or 0 for name in PARTS}
+        return cleaned
+
+    @cached_property
+    def changed_data(self) -> list[str]:
+        """By the names of the fields that are saved."""
+        return list(dict.fromkeys("tariff" if name in PARTS else name for name in super().changed_data))
 
 
 @admin.register(Licence)
 class LicenceAdmin(Registered):
+    form = LicenceForm
+    words = ("purposes",)
     registry = licence_registry
     party_paths = ("product__merchant", "buyer")
     may_add_as = (Role.MERCHANT,)
@@ -54,6 +88,17 @@ class LicenceAdmin(Registered):
                 self.message_user(request, f"{licence}: {told(problem)}", messages.ERROR)
             else:
                 self.message_user(request, f"{licence}: {licence.version}", messages.SUCCESS)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Licence | None = None) -> Any:
+        open_ = obj is None or self.has_change_permission(request, obj)
+        prices = PARTS if open_ else ("tariff",)
+        return ((None, {"fields": ("product", "buyer", "purposes", "quota", "share", *prices, "since", "until",
+                                   "state", "version")}),)  # fmt: skip
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        if obj is not None and not self.has_change_permission(request, obj):
+            kwargs["form"] = DraftForm
+        return super().get_form(request, obj, change, **kwargs)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "buyer":  # the merchant names another party here
