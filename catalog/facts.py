@@ -54,8 +54,10 @@ def covering(resource: Resource, day: date | None = None) -> list[Authorization]
 
 def works(product: Product, day: date | None = None) -> bool:
     """Whether the chain above a listed product holds on that day: else it is shown, and cannot be asked."""
-    above = {each.pk for each in covering(product.resource, day)}
-    return product.state == Product.State.LISTED and product.authorization_id in above
+    day = day or timezone.localdate()
+    grant, purpose = grant_of(product.authorization, day), next(iter(product.authorization.purposes), "")
+    why = covers(grant, item_of(product.resource), purpose, str(product.merchant_id), day)
+    return product.state == Product.State.LISTED and why is None
 
 
 def _reason(authorization: Authorization, resource: Resource, lists: bool, excludes: bool, day: date) -> object:

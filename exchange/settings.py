@@ -151,6 +151,7 @@ UNFOLD = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("portal/icon.svg")}],
     "SHOW_LANGUAGES": True,
     "SHOW_HISTORY": False,  # an object's history is the log's
+    "LOGIN": {"form": "exchange.portal.login.LoginForm"},
     "DASHBOARD_CALLBACK": "exchange.portal.admin.work.dashboard",
     "SIDEBAR": {"navigation": "exchange.portal.admin.sidebar.navigation"},
     "STYLES": [lambda _request: static("portal/desk.css")],

@@ -6,13 +6,10 @@ stays in var/, so that `make serve` serves the same exchange afterwards.
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import requests
@@ -21,44 +18,38 @@ from django.core.management import call_command
 
 from catalog import snapshots
 from catalog.models import Resource, Sample
-from exchange.audit import keys
-from exchange.crypto.keys import b64url, raw
 from exchange.money import show
 from exchange.parties.models import Membership, Party
+from exchange.portal.opening import Opening
 from exchange.sandbox.node import home as node_home
 from fixtures import city
-from fixtures.sources import FLIGHTS, WEATHER, Source
+from fixtures.sources import FLIGHTS, WEATHER
+from fixtures.tables import Source
 from settlement.models import Transfer
 
-MARK = "made-by-demo"
-PATIENCE_SECONDS = 120.0
 PURPOSE = "travel-insurance"
 FEW_AIRCRAFT = ["HA", "JFK", 1]  # 9 aircraft, of which a release says nothing
-START_MS = 500  # what the demo's node declares: it may run on a slow machine
 
 
-class Demo:
+class Demo(Opening):
     """One run. `say` prints a line."""
 
     def __init__(self, say: Callable[[str], Any]) -> None:
-        self.say = say
-        self.folder: Path = settings.VAR / "demo"
+        super().__init__("demo", say)
         host, port = settings.SLUICE.listen
         self.url = f"http://{host}:{port}"
         self.number = 0
 
     def run(self) -> None:
         self.clear()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (settings.VAR / MARK).touch()
         call_command("migrate", verbosity=0)
         people = self.found()
-        homes = [self.make_node(source, next_port) for next_port, source in enumerate((FLIGHTS, WEATHER))]
+        homes = [self.make_node(each.domain, [each], number) for number, each in enumerate((FLIGHTS, WEATHER))]
         served = subprocess.Popen(
             [sys.executable, "manage.py", "serve"],
             cwd=settings.BASE_DIR,
             env=os.environ | {"SLUICE_VAR": str(settings.VAR)},
-            stdout=(self.folder / "serve.log").open("wb"),
+            stdout=self.log.open("wb"),
             stderr=subprocess.STDOUT,
         )
         try:
@@ -87,47 +78,12 @@ class Demo:
         self.number += 1
         self.say(f"\n{self.number}. {text}")
 
-    def clear(self) -> None:
-        """Start from an empty var/, if what is there was made by an earlier demo; touch nothing else."""
-        if (settings.VAR / MARK).exists():
-            for child in settings.VAR.iterdir():
-                shutil.rmtree(child) if child.is_dir() else child.unlink()
-        elif any(settings.VAR.glob("*.sqlite3")):
-            raise SystemExit(f"{settings.VAR} holds an exchange that no demo made; set SLUICE_VAR to another folder")
-
     def found(self) -> city.City:
         people = city.found_city()
         self.say("Haizhou 海州 (a city that does not exist) opens its exchange. The cast:")
         for role, (zh, en, _) in city.PARTIES.items():
             self.say(f"   {role:<10} {zh} · {en}")
         return people
-
-    def make_node(self, source: Source, next_port: int) -> node_home.Home:
-        """A department's node: its home, its keys, its own law."""
-        home = node_home.Home(settings.VAR / "node" / source.domain)
-        host, _, port = os.environ.get("SLUICE_DEMO_NODE", node_home.DEFAULT_LISTEN).rpartition(":")
-        node_home.create(home, source.domain, f"{host}:{int(port) + next_port}")
-        with home.settings.open("a") as file:
-            file.write(f"start_ms = {START_MS}\n")
-        x = b64url(raw(keys.current("order").public))
-        node_home.write_atomic(home.policy, source.policy(settings.SLUICE.name, x).encode(), 0o644)
-        return home
-
-    def take_in(self, source: Source, home: node_home.Home) -> dict[str, Any]:
-        """Intake's report."""
-        file, schema = self.folder / f"{source.code}.parquet", self.folder / f"{source.code}.schema.json"
-        rows = source.write(file)
-        schema.write_text(json.dumps(source.schema.to_json(), ensure_ascii=False, indent=1))
-        command = [sys.executable, "-m", "exchange.sandbox", "intake", str(home.root), source.code, str(file)]
-        intake = subprocess.Popen([*command, "--schema", str(schema)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.wait(f"taking in {rows:,} rows", lambda: intake.poll() is not None)
-        out, err = intake.communicate()
-        if intake.returncode:
-            raise SystemExit(err.decode())
-        report = dict(json.loads(out))
-        entities = f", {report['entities']:,} {source.population}" if source.schema.entity else ""
-        self.say(f"   {report['rows_read']:,} rows read, {report['rows_kept']:,} kept{entities}")
-        return report
 
     def register(
         self, source: Source, home: node_home.Home, holder: Party, field: str, name_zh: str, name_en: str
@@ -147,13 +103,13 @@ class Demo:
         self.step("An operator is authorized; it reviews two products of a merchant; a buyer gets licences.")
         authorization = city.authorize(people, "haizhou-2026")
         product = city.offer(
-            people, FLIGHTS.product, authorization, flights, [column.name for column in FLIGHTS.schema.columns],
+            people, FLIGHTS.product, authorization, flights, FLIGHTS.columns,
             name_zh="航班延误统计", name_en="Flight delay statistics",
             description_zh="按航空公司、机场和月份统计延误和航程。",
             description_en="Delays and distances by carrier, airport and month.", sampled=True,
         )  # fmt: skip
         other = city.offer(
-            people, WEATHER.product, authorization, weather, [column.name for column in WEATHER.schema.columns],
+            people, WEATHER.product, authorization, weather, WEATHER.columns,
             name_zh="机场气象统计", name_en="Airport weather statistics", profile="open", threshold=0,
             description_zh="按机场和月份统计气温、降水和风速。",
             description_en="Temperature, precipitation and wind by airport and month.", sampled=True,
@@ -174,16 +130,13 @@ class Demo:
 
     def hire(self, people: city.City) -> None:
         """Logins for the admin, and the buyer's client, written where only their owner reads them."""
-        lines = ["# Logins of the demo's people for /admin/, and the buyer's API client"]
+        logins = []
         for role in ("holder", "neighbour", "authority", "operator", "merchant"):
-            _, password = city.hire(getattr(people, role), role)
-            lines.append(f"{role}\t{password}")
-        _, password = city.hire(people.platform, "platform", Membership.Duty.APPROVER)
-        lines.append(f"platform\t{password}")
-        _, password = city.break_glass("admin")
-        lines.append(f"admin\t{password}")
-        lines.append(f"client_id\t{self.client[0]}\nclient_secret\t{self.client[1]}")
-        node_home.write_atomic(self.folder / "logins.txt", "\n".join(lines).encode() + b"\n", 0o600)
+            logins.append((role, city.hire(getattr(people, role), role)[1]))
+        logins.append(("platform", city.hire(people.platform, "platform", Membership.Duty.APPROVER)[1]))
+        logins += [("admin", city.break_glass("admin")[1])]
+        logins += [("client_id", self.client[0]), ("client_secret", self.client[1])]
+        self.write_logins("Logins of the demo's people for /admin/, and the buyer's API client", logins)
 
     def ask(self) -> None:
         self.step("The buyer gets a token and asks, over HTTP.")
@@ -297,18 +250,3 @@ class Demo:
             return requests.get(f"{self.url}/health", timeout=10).ok
         except requests.RequestException:
             return False
-
-    def wait(self, what: str, done: Callable[[], bool], process: "subprocess.Popen[bytes] | None" = None) -> None:
-        """Wait until `done`, with a bar on a terminal; give up when `process` ends or patience does."""
-        started = time.monotonic()
-        while not done():
-            waited = time.monotonic() - started
-            if waited > PATIENCE_SECONDS or (process is not None and process.poll() is not None):
-                raise SystemExit(f"{what}: did not happen; see {self.folder / 'serve.log'}")
-            if sys.stdout.isatty():
-                bar = "█" * int(waited * 4 % 20)
-                print(f"\r   {what} [{bar:<20}] {waited:.0f} s", end="", flush=True)
-            time.sleep(0.1)
-        if sys.stdout.isatty():
-            print("\r\033[K", end="")
-        self.say(f"   {what}: {time.monotonic() - started:.1f} s")

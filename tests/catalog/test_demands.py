@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from catalog import demands, machines, registry
+from catalog import demands, machines, versions
 from catalog.models import Answer, Demand, Product
 from exchange.audit.models import Record
 from exchange.errors import Problem
@@ -16,6 +16,7 @@ from exchange.parties.models import Accreditation, Membership, Notice, Party, Ro
 from exchange.parties.second_factor import Verified
 from fixtures import city
 from tests.catalog.test_registration import code_of
+from tests.portal.cityscape import offer
 
 
 @dataclass
@@ -55,7 +56,7 @@ def board(db: str) -> Board:
     home = {"node": "n", "url": "grpc://localhost:1", "public_jwk": {}}
     domain = city.join(home, "transport", "交通", "Transport")
     buses = city.register("buses", "公交客流", "Buses", people.holder, domain)
-    product = city.offer(people, "bus_stats", city.authorize(people, "full"), buses, ["line"], name_zh="公交客流统计")
+    product = offer(people, "bus_stats", city.authorize(people, "full"), buses, ["carrier"], name_zh="公交客流统计")
     approver = Membership.Duty.APPROVER
     return Board(
         people, product, city.person(people.buyer), city.person(people.merchant),
@@ -199,7 +200,7 @@ def test_an_answer_is_a_merchants_with_a_listed_product_of_its_own_or_words(boar
         with pytest.raises(Problem) as refused:
             board.answered(made, **more)
         assert refused.value.code == code, more
-    registry.do_transition(board.product, "suspended", "test")
+    versions.do_product_step(board.product, "suspend", board.merchant, "检查")
     assert code_of(board.answered, made) == "product_not_listed"
     assert board.answered(made, product=None, text="可定制").state == "made"
 

@@ -35,6 +35,11 @@ def mailed(to: str) -> list[Any]:
     return [letter for letter in getattr(mail, "outbox", []) if letter.to == [to]]
 
 
+def forget_mail() -> None:
+    """Empty the outbox that all tests of a process share."""
+    getattr(mail, "outbox", []).clear()
+
+
 def token_to(to: str) -> str:
     """The token of the newest link that was mailed to an address."""
     links = [found for letter in mailed(to) for found in re.findall(r"/confirm/([^/\s]+)/", letter.body)]

@@ -1,12 +1,12 @@
 """Applying to be a party: confirmed by mail, reviewed by whoever runs the exchange, accredited with dates."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth import authenticate
-from django.core import mail
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, transaction
 from django.utils import timezone
@@ -34,6 +34,7 @@ from tests.parties.applying import (
     EMAIL,
     PASSWORD,
     Exchange,
+    forget_mail,
     licence,
     mailed,
     newcomer,
@@ -45,10 +46,10 @@ from tests.parties.applying import (
 
 
 @pytest.fixture
-def exchange(db: str) -> Exchange:
-    if hasattr(mail, "outbox"):
-        mail.outbox.clear()
-    return open_exchange()
+def exchange(db: str) -> Iterator[Exchange]:
+    forget_mail()
+    yield open_exchange()
+    forget_mail()
 
 
 # The e-mail

@@ -70,11 +70,13 @@ def test_among_many_the_same_is_found_and_what_has_all_words_stands_first(
 
 
 def test_a_renamed_thing_is_found_by_its_new_name_only(scape: Scape) -> None:  # noqa: F811
-    scape.delays.name_zh, scape.delays.name_en = "船舶进出港", ""
-    registry.do_change(scape.delays, "test", ["name_zh", "name_en"])
-    assert codes(q="船舶进出") == ["flight_delays"]
-    assert codes(q="flight operations") == ["flights"]
-    assert codes(q="delay statistics") == []
+    draft = Resource(code="berths", name_zh="旧名泊位", holder=scape.people.holder, domain=scape.domain)
+    registry.do_create(draft, actor="test")
+    draft.name_zh, draft.name_en = "船舶进出港", "Harbour calls"
+    registry.do_change(draft, "test", ["name_zh", "name_en"])
+    Resource.objects.filter(pk=draft.pk).update(state="registered")
+    assert codes(q="船舶进出") == codes(q="harbour call") == ["berths"]
+    assert codes(q="旧名泊位") == []
 
 
 # What is public

@@ -7,8 +7,9 @@ from rdflib import DCAT, DCTERMS, RDF, Graph, Literal, Namespace, URIRef
 from rdflib.compare import isomorphic
 from rdflib.namespace import FOAF, SKOS
 
-from catalog import registry
+from catalog import registry, versions
 from exchange.portal import dcat
+from fixtures import city
 from tests.portal.cityscape import Scape, scape, visitor  # noqa: F401
 from tests.portal.test_catalog import number_of
 
@@ -83,7 +84,7 @@ def test_a_resource_and_its_product_name_each_other_and_their_parties(scape: Sca
 
 def test_what_is_not_public_is_not_harvested(scape: Scape) -> None:  # noqa: F811
     registry.do_transition(scape.flights, "suspended", "test")
-    registry.do_transition(scape.quality, "delisted", "test")
+    versions.do_product_step(scape.quality, "delist", city.person(scape.people.merchant), "停售")
     found = graph("ttl")
     assert set(found.subjects(RDF.type, DCAT.Dataset)) == {URIRef("http://localhost/catalog/resources/air/#it")}
     services = set(found.subjects(RDF.type, DCAT.DataService))

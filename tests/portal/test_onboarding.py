@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from django.core import mail
 from django.test import Client as Browser
 from django.utils import timezone
 from playwright.sync_api import Page
@@ -14,7 +13,18 @@ from exchange.parties.documents import store
 from exchange.parties.models import Application, Document, Membership, Role, User
 from exchange.portal import applying
 from fixtures import city
-from tests.parties.applying import CODE, EMAIL, PASSWORD, Exchange, licence, mailed, newcomer, open_exchange, token_to
+from tests.parties.applying import (
+    CODE,
+    EMAIL,
+    PASSWORD,
+    Exchange,
+    forget_mail,
+    licence,
+    mailed,
+    newcomer,
+    open_exchange,
+    token_to,
+)
 from tests.portal.test_desks import enrol, logged_in
 from tests.portal.test_pages import DESK, PHONE, browser, page, shot  # noqa: F401
 
@@ -29,9 +39,9 @@ FORM = {
 def exchange(db: str) -> Iterator[Exchange]:
     for rate in (applying.APPLIES, applying.UPLOADS):
         rate.forget()
-    if hasattr(mail, "outbox"):
-        mail.outbox.clear()
+    forget_mail()
     yield open_exchange()
+    forget_mail()
 
 
 def fits(page: Page) -> bool:  # noqa: F811

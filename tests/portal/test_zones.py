@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page
 
-from catalog import authorizing, registry
+from catalog import authorizing, versions
 from catalog.models import Authorization, Product
 from exchange.ids import new_id
 from fixtures import city
@@ -74,7 +74,7 @@ def test_a_zone_has_its_operator_rules_and_products_and_no_other(scape: Scape) -
     assert "Air quality index" not in body
     assert "一、只作统计。" in read("/zones/transport-zone/", "zh-CN")
     assert visitor().get("/zones/haizhou-full/").status_code == 404  # an authorization, and no zone
-    registry.do_transition(scape.delays, "suspended", "test")
+    versions.do_product_step(scape.delays, "suspend", city.person(scape.people.merchant), "检查")
     assert "Flight delay statistics" not in read("/zones/transport-zone/")
 
 
