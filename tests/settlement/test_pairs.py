@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from catalog import registry, snapshots
+from catalog import snapshots
 from catalog.models import Product
 from exchange.audit.models import Record
 from exchange.portal import fsck
@@ -141,8 +141,7 @@ def test_the_strictest_terms_of_both_rule(paired: Paired) -> None:
     """The joined product comes to ask for more aircraft in a cell than there are; the other one does not."""
     one = f"{BY_MAKER} ORDER BY maker"
     assert "released" in paired.ask(one).text
-    paired.sides["fleet"].threshold = 1_000
-    registry.do_change(paired.sides["fleet"], "test", ["threshold"])
+    city.revise(paired.sides["fleet"], threshold=1_000)
     rows = paired.ask(one).json()["rows"]
     assert {row[-1] for row in rows} == {"suppressed"}
     assert "released" in paired.ask(f"SELECT carrier, COUNT(*) FROM {GUARDED} GROUP BY carrier").text
