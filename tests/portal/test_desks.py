@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib import admin
+from django.db import transaction
 from django.test import Client as Browser
 from django.test import RequestFactory
 from django.utils import timezone, translation
@@ -184,7 +185,7 @@ def test_an_edit_that_comes_after_the_submission_is_refused_and_changes_nothing(
     stale.kind = "change"
     form = desk.get_form(request, stale)()
     form.changed_data = ["kind"]
-    with translation.override("en"), pytest.raises(Refused, match="cannot be taken"):
+    with translation.override("en"), pytest.raises(Refused, match="cannot be taken"), transaction.atomic():
         desk.save_model(request, stale, form, change=True)
     made = Registration.objects.get()
     assert (made.state, made.kind) == ("applied", "first")
