@@ -50,7 +50,7 @@ def test_a_plan_is_written_as_one_text_for_each_item(people: city.City) -> None:
     assert "12. other" in clerk.get(change, headers={"accept-language": "en"}).content.decode()
     assert clerk.post(change, form_of(people, item_other="无")).status_code == 302
     plan.refresh_from_db()
-    assert (plan.items["other"], plan.items["name"], list(plan.items)) == ("无", "name", list(PLAN_ITEMS))
+    assert (plan.items["other"], plan.items["name"], plan.items.keys()) == ("无", "name", PLAN_ITEMS.keys())
 
 
 def test_minutes_and_filing_number_come_when_there_are_such_and_change_nothing_else(people: city.City) -> None:
@@ -74,7 +74,7 @@ def test_a_plan_that_went_on_meanwhile_is_not_edited_as_the_draft_it_was(people:
 
     submitted(people)
     stale = Plan.objects.get()
-    with pytest.raises(Problem, match="step_not_possible"):
+    with pytest.raises(Problem, match="step_not_possible"), transaction.atomic():
         admin.site._registry[Plan]._edit(stale, city.person(people.authority), ["items", "minutes"])
 
 
